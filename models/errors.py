@@ -1,0 +1,51 @@
+"""The errors that cross a module border.
+
+    ZhuzhenError
+    +-- InputError                what a sender gave cannot be used
+    |   +-- UnreadableImageError  not an image, broken, or pixels that cannot be decoded
+    |   +-- InputTooLargeError    over the limit on bytes or pixels, found before decoding
+    +-- PackageError              a model package that must not be loaded
+    |   +-- PackageNotFoundError  no such model or version in the store
+    |   +-- PackageTamperedError  a file does not have the digest it was released with
+    |   +-- PackageInvalidError   metadata, calibration or reference do not fit the contract
+    +-- DataError                 a data set, manifest or split that must not be trained on
+
+Messages say what was found, what was expected and what to do next. They may name tags, files
+and limits; they never repeat a value that could identify a patient.
+"""
+
+
+class ZhuzhenError(Exception):
+    """Base of every error this project raises on purpose; its text may be shown to a user."""
+
+
+class InputError(ZhuzhenError, ValueError):
+    """What a sender gave cannot be used."""
+
+
+class UnreadableImageError(InputError):
+    """The bytes are not an image that can be decoded."""
+
+
+class InputTooLargeError(InputError):
+    """The input is over a limit that is checked before anything is decoded."""
+
+
+class PackageError(ZhuzhenError):
+    """A model package must not be loaded."""
+
+
+class PackageNotFoundError(PackageError, LookupError):
+    """No such model or version is in the store."""
+
+
+class PackageTamperedError(PackageError):
+    """A file of the package does not have the digest it was released with."""
+
+
+class PackageInvalidError(PackageError, ValueError):
+    """A file of the package does not fit the contract."""
+
+
+class DataError(ZhuzhenError, ValueError):
+    """A data set, manifest or split must not be trained on."""
