@@ -54,15 +54,13 @@ clean:  ## Remove environments, caches and the demonstration's output; records a
 	rm -rf $(SERVING_ENV) $(FULL_ENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The serving environment is rebuilt from nothing, so that it holds the serving part alone. pip and
-# setuptools are not part of the service either.
+# The serving environment is rebuilt from nothing, so that it holds the serving part alone.
 $(SERVING_ENV)/.installed: pyproject.toml constraints.txt
 	$(require-python)
 	@echo "Installing the serving part into $(SERVING_ENV) (about half a minute) ..."
 	rm -rf $(SERVING_ENV)
 	$(PYTHON) -m venv $(SERVING_ENV)
 	$(SERVING_ENV)/bin/python $(PIP_INSTALL) --editable ".[demo]"
-	$(SERVING_ENV)/bin/python -m pip uninstall --quiet --yes setuptools pip
 	touch $@
 
 $(FULL_ENV)/.installed: pyproject.toml constraints.txt
