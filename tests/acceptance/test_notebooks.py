@@ -16,7 +16,7 @@ CELL_TIMEOUT_S = 120
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    # The kernel starts in notebooks/, as it does for a reader, and must find the packages from there.
+    # The kernel starts in notebooks/, as it does for a reader, and has to find the packages there.
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
