@@ -1,0 +1,79 @@
+"""The one way from bytes to a radiograph."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from models.radiograph import Radiograph
+from serving.imaging.dicom_facts import read_facts
+from serving.imaging.dicom_header import read_header
+from serving.imaging.dicom_pixels import read_first_frame
+from serving.imaging.grayscale import build_display, render
+from serving.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from serving.imaging.palette import palette_luminance
+from serving.imaging.pixel_format import PALETTE, PixelFormat, read_pixel_format
+from serving.imaging.pixel_padding import declares_padding
+from serving.imaging.plain_images import read_plain_image
+from serving.imaging.quiet import quiet_decoders
+from serving.imaging.reduction import area_mean, reduction_factor
+from serving.imaging.sniff import SourceFormat, identify_format
+from serving.imaging.stored_frame import StoredFrame
+
+
+def read_radiograph(
+    data: bytes,
+    *,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    target_side_px: int = 224,
+    full_resolution: bool = False,
+) -> Radiograph:
+    """The radiograph in `data`: DICOM, PNG or JPEG, told apart by content.
+
+    `target_side_px` is the side of the network's square input. No more pixels are decoded than
+    it needs: where the image is large enough, both sides of the result are at least twice as
+    long, and at most four times (the shorter side, in formats that allow any reduction).
+    `full_resolution` decodes all pixels instead, for overlays and comparisons.
+
+    Raises `UnreadableImageError` where the bytes are not an image that can be decoded and
+    `InputTooLargeError` where they are over one of `limits`; nothing else, for any bytes.
+    """
+    if target_side_px < 1:
+        raise ValueError(f"target_side_px must be at least 1, found {target_side_px}.")
+    limits.check_bytes(len(data))
+    target = None if full_resolution else target_side_px
+    source = identify_format(data)
+    with quiet_decoders():
+        if source is SourceFormat.DICOM:
+            return _read_dicom(data, limits, target)
+        return read_plain_image(data, source, limits, target)
+
+
+def _read_dicom(data: bytes, limits: ImageLimits, target: int | None) -> Radiograph:
+    header = read_header(data, limits)
+    layout = read_pixel_format(header.dataset, limits)
+    facts = read_facts(header, layout)
+    factor = 1 if target is None else reduction_factor(layout.rows, layout.columns, target)
+    # A mean of indices or of padding with image has no meaning: these are decoded in full.
+    is_divisible = layout.photometric != PALETTE and not declares_padding(header.dataset)
+    frame = read_first_frame(header, layout, limits, factor if is_divisible else 1)
+    pixels, remarks = _grey_levels(header.dataset, layout, frame, factor)
+    facts = replace(facts, remarks=facts.remarks + remarks)
+    return Radiograph(pixels, layout.rows, layout.columns, facts)
+
+
+def _grey_levels(
+    dataset: Dataset, layout: PixelFormat, frame: StoredFrame, factor: int
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """What a person would see, reduced by what is left of `factor`, and remarks on the way."""
+    remaining = max(1, factor // frame.reduced_by)
+    if frame.is_luminance:
+        return area_mean(frame.ordinals, remaining), ()
+    if layout.photometric == PALETTE:
+        table = palette_luminance(dataset, frame.stored)
+        return area_mean(np.take(table, frame.ordinals, mode="clip"), remaining), ()
+    display = build_display(dataset, frame.stored, layout.photometric, frame.ordinals)
+    if display.commutes_with_mean:
+        return render(area_mean(frame.ordinals, remaining), display), display.remarks
+    return area_mean(render(frame.ordinals, display), remaining), display.remarks
