@@ -16,7 +16,7 @@ def read_facts(header: DicomHeader, layout: PixelFormat) -> RadiographFacts:
     dataset = header.dataset
     remarks: list[str] = []
     age = read_age(dataset)
-    facts = RadiographFacts(
+    return RadiographFacts(
         source_format="DICOM",
         modality=_code_string(dataset, "Modality", "Modality (0008,0060)", remarks),
         body_part=_body_part(dataset, remarks),
@@ -30,7 +30,6 @@ def read_facts(header: DicomHeader, layout: PixelFormat) -> RadiographFacts:
         frames=layout.frames,
         remarks=(*remarks, *age.remarks, *_spacing_remarks(dataset), *_colour_remarks(layout)),
     )
-    return facts
 
 
 def _code_string(dataset: Dataset, keyword: str, name: str, remarks: list[str]) -> str | None:

@@ -126,7 +126,8 @@ def _transfer_syntax(data: bytes) -> str | None:
     stream = BytesIO(data)
     read_preamble(stream, force=True)
     meta = read_dataset(stream, False, True, stop_when=_after_file_meta)
-    return meta.get("TransferSyntaxUID")
+    syntax = meta.get("TransferSyntaxUID")
+    return None if syntax is None else str(syntax)
 
 
 def _after_file_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -168,7 +169,7 @@ def _read_deflated(data: bytes, limits: ImageLimits) -> tuple[Dataset, bytes, in
             "Send it uncompressed, or as a single radiograph."
         )
     inflated = BytesIO(content)
-    tags = [pydicom.tag.Tag(keyword) for keyword in _KEYWORDS]
+    tags: list[BaseTag | int] = [pydicom.tag.Tag(keyword) for keyword in _KEYWORDS]
     dataset = read_dataset(inflated, False, True, stop_when=_at_pixel_data, specific_tags=tags)
     return dataset, content, inflated.tell()
 

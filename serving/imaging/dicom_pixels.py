@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.encaps import generate_frames
 
@@ -95,10 +97,13 @@ def _read_native(header: DicomHeader, layout: PixelFormat) -> StoredFrame:
         words = np.frombuffer(header.content, order, size // 2, start)
         words = words.astype(np.uint16, copy=False)
     else:
-        words = np.frombuffer(header.content, np.uint8, size, start)
-        if not header.is_little_endian and header.pixels_are_words and size % 2 == 0:
-            # Bytes stored as words come swapped in big endian (PS3.5 annex D, example D.2).
-            words = words.reshape(-1, 2)[:, ::-1].reshape(-1)
+        swapped = header.pixels_are_words and not header.is_little_endian
+        if swapped:
+            # Bytes stored as words come swapped in big endian (PS3.5 annex D), padding included.
+            pairs = np.frombuffer(header.content, ">u2", min(size + 1, available) // 2, start)
+            words = pairs.astype("<u2").view(np.uint8)[:size]
+        else:
+            words = np.frombuffer(header.content, np.uint8, size, start)
     return frame_of_words(words, layout)
 
 
@@ -144,7 +149,7 @@ def _decode_jpeg2000(
 def _decode_run_length(frame: bytes, layout: PixelFormat) -> StoredFrame:
     word_bytes = layout.bits_allocated // 8
     planes = run_length.decode(frame, layout.rows, layout.columns, layout.samples, word_bytes)
-    words = planes[:, 0]
+    words: NDArray[Any] = planes[:, 0]
     if word_bytes == 2:
         words = words.astype(np.uint16) << 8 | planes[:, 1]
     # One plane a sample, whatever Planar Configuration says (PS3.5 G.2).

@@ -106,7 +106,7 @@ def _apply_modality(
         remarks.append("Rescale Slope (0028,1053) is not a usable number; 1 was used.")
         slope = None
     intercept = intercept if intercept is not None and abs(intercept) <= 1e12 else 0.0
-    return values * (slope or 1.0) + intercept, True
+    return values.astype(np.float64) * (slope or 1.0) + intercept, True
 
 
 def _read_voi_table(

@@ -6,7 +6,6 @@ each, and the symbols' values are again worked out all at once.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

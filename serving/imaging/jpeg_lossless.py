@@ -52,7 +52,8 @@ def decode(image: bytes) -> NDArray[np.uint16]:
         rows = min(scan.interval_rows, scan.rows - first_row)
         strips.append(_decode_strip(scan, segments[index], rows))
     samples: NDArray[np.uint16] = np.concatenate(strips)
-    return samples << scan.point_transform
+    samples <<= np.uint16(scan.point_transform)
+    return samples
 
 
 def _decode_strip(scan: _Scan, segment: bytes, rows: int) -> NDArray[np.uint16]:

@@ -27,7 +27,8 @@ def undo_prediction(
         samples = np.cumsum(work, axis=0)
     else:
         samples = _by_rows(work, _ROW_RULES[selection])
-    return (samples & _MODULUS_MASK).astype(np.uint16)
+    result: NDArray[np.uint16] = (samples & _MODULUS_MASK).astype(np.uint16)
+    return result
 
 
 _RowRule = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
@@ -42,19 +43,22 @@ def _by_rows(work: NDArray[np.int64], rule: _RowRule) -> NDArray[np.int64]:
 
 def _above_left(row: NDArray[np.int64], above: NDArray[np.int64]) -> NDArray[np.int64]:
     """Selection 3: Rc."""
-    return row + np.concatenate([above[:1], above[:-1]])
+    result: NDArray[np.int64] = row + np.concatenate([above[:1], above[:-1]])
+    return result
 
 
 def _plane(row: NDArray[np.int64], above: NDArray[np.int64]) -> NDArray[np.int64]:
     """Selection 4: Ra + Rb - Rc, so that what exceeds the row above only adds up."""
-    return above + np.cumsum(row)
+    result: NDArray[np.int64] = above + np.cumsum(row)
+    return result
 
 
 def _left_with_slope(row: NDArray[np.int64], above: NDArray[np.int64]) -> NDArray[np.int64]:
     """Selection 5: Ra + ((Rb - Rc) >> 1)."""
     row[0] += above[0]
     row[1:] += np.diff(above) >> 1
-    return np.cumsum(row)
+    slope: NDArray[np.int64] = np.cumsum(row)
+    return slope
 
 
 def _above_with_slope(row: NDArray[np.int64], above: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -25,7 +25,8 @@ class LookupTable:
     def apply(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The table's output for each of `values`, of any shape."""
         index = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1)
-        return self.entries[index.astype(np.intp)].astype(np.float64)
+        result: NDArray[np.float64] = self.entries[index.astype(np.intp)].astype(np.float64)
+        return result
 
 
 def read_table(item: Dataset, prefix: str = "LUT", *, signed: bool) -> LookupTable | None:
@@ -48,17 +49,19 @@ def read_table(item: Dataset, prefix: str = "LUT", *, signed: bool) -> LookupTab
         first -= _MAX_ENTRIES
     if not 8 <= bits <= 16:
         return None
-    entries = _entries(data, count)
+    # Words keep the byte order they were read in; only files in big endian have the other one.
+    order = ">u2" if item.original_encoding[1] is False else "<u2"
+    entries = _entries(data, count, order)
     if entries is None:
         return None
     return LookupTable(first, np.minimum(entries, 2**bits - 1).astype(np.uint16), bits)
 
 
-def _entries(data: list[int] | bytes, count: int) -> NDArray[np.uint16] | None:
+def _entries(data: list[int] | bytes, count: int, order: str) -> NDArray[np.uint16] | None:
     """`count` entries, or `None` if there are fewer."""
     if isinstance(data, bytes):
         # Entries of 8 bits may be stored one a byte or one a word (PS3.3 C.11.1.1.1).
-        width = "u1" if len(data) < 2 * count else "<u2"
+        width = "u1" if len(data) < 2 * count else order
         usable = len(data) - len(data) % np.dtype(width).itemsize
         words = np.frombuffer(data[:usable], width).astype(np.uint16)
     else:

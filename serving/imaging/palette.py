@@ -26,4 +26,5 @@ def palette_luminance(dataset: Dataset, stored: StoredValues) -> NDArray[np.uint
             )
         colours.append(np.rint(table.apply(values) / (2**table.bits - 1) * 65_535))
     samples = np.stack(colours, axis=-1).astype(np.uint16)
-    return rgb_to_luminance(samples[np.newaxis], 16)[0]
+    luminance: NDArray[np.uint8] = rgb_to_luminance(samples[np.newaxis], 16)[0]
+    return luminance

@@ -7,7 +7,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 
 from models.radiograph import AgeSource
-from serving.imaging.dicom_values import has, text
+from serving.imaging.dicom_values import is_filled, text
 
 _AGE_STRING = re.compile(r"(\d{1,3})([DWMY])")
 """Value representation AS (PS3.5 6.2): three digits and a unit; fewer digits are tolerated."""
@@ -128,7 +128,7 @@ def _reckoned_age(dataset: Dataset, remarks: list[str]) -> float | None:
 def _read_date(dataset: Dataset, keyword: str, name: str, remarks: list[str]) -> date | None:
     value = text(dataset, keyword)
     if value is None:
-        if has(dataset, keyword) and dataset.get_item(keyword).value:
+        if is_filled(dataset, keyword):
             remarks.append(f"{name} cannot be read; not used.")
         return None
     day = parse_date(value)

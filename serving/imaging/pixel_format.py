@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from models.errors import UnreadableImageError
-from serving.imaging.dicom_values import whole_number
+from serving.imaging.dicom_values import text, whole_number
 from serving.imaging.limits import ImageLimits
 
 GRAYSCALE = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -117,7 +117,7 @@ def _required(dataset: Dataset, keyword: str, low: int, high: int) -> int:
 def _photometric(dataset: Dataset) -> tuple[str, int]:
     """Photometric interpretation and samples per pixel, which must agree."""
     samples = whole_number(dataset, "SamplesPerPixel")
-    photometric = str(dataset.get("PhotometricInterpretation", "") or "").strip().upper()
+    photometric = (text(dataset, "PhotometricInterpretation") or "").upper()
     if not photometric and samples in (None, 1):
         return "MONOCHROME2", 1
     known = COLOUR_SAMPLES | dict.fromkeys((*GRAYSCALE, PALETTE), 1)

@@ -12,8 +12,8 @@ OVERSAMPLING = 2
 """Both sides stay at least this many times the network's input side. The last step down to the
 network's grid is then an average over two pixels or more, as it is from the full image."""
 
-_MAX_FACTOR = 256
-"""Largest factor whose block sum of 16-bit values fits in 32 bits."""
+_MAX_FACTOR = 255
+"""Largest factor whose block sum of 16-bit values, rounded, fits in 32 bits."""
 
 
 def reduction_factor(rows: int, columns: int, target_side_px: int) -> int:
@@ -35,12 +35,12 @@ def area_mean(pixels: NDArray[Grey], factor: int) -> NDArray[Grey]:
     if factor == 1:
         return pixels
     rows, columns = pixels.shape
-    row_sums = _strided_sum(pixels, factor)
-    sums = _strided_sum(row_sums.T, factor).T
-    count = np.outer(_block_sizes(rows, factor), _block_sizes(columns, factor))
-    sums += count // 2
-    sums //= count
-    return sums.astype(pixels.dtype)
+    sums = _strided_sum(_strided_sum(pixels, factor).T, factor).T
+    means = _rounded_quotient(sums, np.uint32(factor * factor))
+    row_sizes, column_sizes = _block_sizes(rows, factor), _block_sizes(columns, factor)
+    means[-1] = _rounded_quotient(sums[-1], row_sizes[-1] * column_sizes)
+    means[:, -1] = _rounded_quotient(sums[:, -1], row_sizes * column_sizes[-1])
+    return means.astype(pixels.dtype)
 
 
 def _strided_sum(values: NDArray[Any], factor: int) -> NDArray[np.uint32]:
@@ -50,6 +50,11 @@ def _strided_sum(values: NDArray[Any], factor: int) -> NDArray[np.uint32]:
         part = values[offset::factor]
         total[: len(part)] += part
     return total
+
+
+def _rounded_quotient(sums: NDArray[np.uint32], count: Any) -> NDArray[np.uint32]:
+    quotient: NDArray[np.uint32] = (sums + count // 2) // count
+    return quotient
 
 
 def _block_sizes(length: int, factor: int) -> NDArray[np.uint32]:

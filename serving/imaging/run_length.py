@@ -1,6 +1,7 @@
 """RLE Lossless (PS3.5 annex G): byte planes of a frame, each packed by runs of bytes."""
 
 import struct
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ _NO_OPERATION = 128
 def decode(
     frame: bytes, rows: int, columns: int, samples: int, word_bytes: int
 ) -> NDArray[np.uint8]:
-    """The byte planes of one frame, shape (samples, word_bytes, rows, columns), high byte first.
+    """The byte planes of one frame: shape (samples, word_bytes, rows, columns), high byte first.
 
     Raises `UnreadableImageError` where the frame is broken or does not fill the image.
     """
@@ -26,7 +27,7 @@ def decode(
         raise _broken(f"it has {count} segments where {expected} were expected")
     bounds = [*offsets[:count], len(frame)]
     planes = np.empty((count, rows * columns), dtype=np.uint8)
-    for index, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for index, (start, end) in enumerate(pairwise(bounds)):
         if not _HEADER_BYTES <= start <= end <= len(frame):
             raise _broken("its segment offsets are out of order")
         planes[index] = _unpack(frame[start:end], rows * columns)
