@@ -4,13 +4,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import data_store
 import numpy as np
+import pydicom.config
 import pydicom.data
 from numpy.typing import NDArray
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -18,7 +20,7 @@ from pydicom.uid import (
 
 PYDICOM_FILES = Path(str(pydicom.data.__file__)).parent / "test_files"
 """Small objects, many of them broken on purpose, that pydicom itself is tested with."""
-PYDICOM_DATA_FILES = Path(next(iter(data_store.__path__))) / "data"
+PYDICOM_DATA_FILES = Path(str(get_testdata_file("RG1_UNCR.dcm", download=False))).parent
 """Larger objects of the package `pydicom-data`, radiographs RG1 and RG3 among them."""
 
 
@@ -42,11 +44,12 @@ def radiograph_dataset(pixels: NDArray[Any], **elements: Any) -> Dataset:
     content = pixels.tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
-    for keyword, value in elements.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
+    with pydicom.config.disable_value_validation():  # what tests are to send may be invalid
+        for keyword, value in elements.items():
+            if keyword in dataset:
+                delattr(dataset, keyword)
+            if value is not None:
+                setattr(dataset, keyword, value)
     return dataset
 
 
@@ -55,21 +58,22 @@ def encode(
 ) -> bytes:
     """The data set as a DICOM file; `frames`, if given, become encapsulated pixel data."""
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.file_meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID("1.2.826.0.1.3680043.8.498.1")
     if frames is not None:
         dataset.PixelData = encapsulate(frames)
         dataset["PixelData"].VR = "OB"
         dataset["PixelData"].is_undefined_length = True
     stream = BytesIO()
-    pydicom.dcmwrite(
-        stream,
-        dataset,
-        implicit_vr=syntax == ImplicitVRLittleEndian,
-        little_endian=True,
-        enforce_file_format=True,
-    )
+    with pydicom.config.disable_value_validation():
+        pydicom.dcmwrite(
+            stream,
+            dataset,
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=True,
+            enforce_file_format=True,
+        )
     return stream.getvalue()
 
 

@@ -1,9 +1,10 @@
 """Coded body parts and views, translated to the terms of the older plain-text elements.
 
-Regions: PS3.16 2026b, CID 4009 (DX Anatomy Imaged) with the Body Part Examined terms of Annex L,
-Table L-1. Views: PS3.16 2026b, CID 4010 (DX View) with the defined terms of View Position
-(0018,5101), PS3.3 C.8.1.1 and C.8.7.10. Retired codes: PS3.16 Annex D of 2013 (SNOMED-RT, `T-`
-and `R-`). Regions that are not listed are left out of the facts.
+Regions: PS3.16, CID 4009 (DX Anatomy Imaged) with the Body Part Examined terms of Annex L,
+Table L-1. Views: PS3.16, CID 4010 (DX View) with the defined terms of View Position (0018,5101)
+in PS3.3. Codes as in the edition that pydicom 3.0.2 carries (`pydicom.sr`), which a test holds
+them against; the retired SNOMED-RT codes (`T-` and `R-`) and the SNOMED CT codes they stood for
+are kept because archives are full of them. Regions that are not listed are left out of the facts.
 """
 
 BODY_PART_BY_CODE: dict[str, str] = {
@@ -11,6 +12,7 @@ BODY_PART_BY_CODE: dict[str, str] = {
     "51185008": "CHEST",
     "T-D3000": "CHEST",
     "818981001": "ABDOMEN",
+    "113345001": "ABDOMEN",
     "T-D4000": "ABDOMEN",
     "416550000": "CHESTABDOMEN",
     "45048000": "NECK",
@@ -37,6 +39,7 @@ BODY_PART_BY_CODE: dict[str, str] = {
     "76752008": "BREAST",
     "816092008": "PELVIS",
     "12921003": "PELVIS",
+    "T-D6000": "PELVIS",
     "24136001": "HIP",
     "29836001": "HIP",
     "68367000": "THIGH",
@@ -55,6 +58,7 @@ BODY_PART_BY_CODE: dict[str, str] = {
 VIEW_BY_CODE: dict[str, str] = {
     "272479007": "PA",
     "R-10214": "PA",
+    "R-40888": "PA",
     "399348003": "AP",
     "R-10206": "AP",
     "399173006": "LL",

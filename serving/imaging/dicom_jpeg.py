@@ -15,6 +15,7 @@ from serving.imaging.grayscale import StoredValues
 from serving.imaging.jpeg_markers import JPEG_LS_FRAME, JpegFrame, read_frame_header
 from serving.imaging.limits import ImageLimits
 from serving.imaging.pixel_format import PixelFormat
+from serving.imaging.reduction import trimmed
 from serving.imaging.stored_frame import (
     StoredFrame,
     frame_of_words,
@@ -22,6 +23,9 @@ from serving.imaging.stored_frame import (
     rgb_to_luminance,
 )
 
+_END_OF_IMAGE = b"\xff\xd9"
+"""Appended to every JPEG-LS image: at the bare end of truncated data CharLS 2.4 counts through
+2**32 absent bits, for seconds, before it reports them; at a marker it stops at once."""
 _LARGEST_DCT_SCALE = 8
 """A block of 8 x 8 coefficients gives at least one pixel."""
 
@@ -63,7 +67,7 @@ def open_scaled(data: bytes, factor: int, mode: str) -> tuple[NDArray[np.uint8],
         image.draft(mode, (max(1, columns // scale), max(1, rows // scale)))
         scale = scale if image.size == (-(-columns // scale), -(-rows // scale)) else 1
         pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    return pixels, scale
+    return trimmed(pixels, rows, columns, scale), scale
 
 
 def decode_lossless_jpeg(frame: bytes, layout: PixelFormat, limits: ImageLimits) -> StoredFrame:
@@ -79,7 +83,7 @@ def decode_jpeg_ls(frame: bytes, layout: PixelFormat, limits: ImageLimits) -> St
     if header.process != JPEG_LS_FRAME:
         raise _broken("JPEG-LS")
     try:
-        pixels, info = jpeg_ls.decode_pixel_data(frame)
+        pixels, info = jpeg_ls.decode_pixel_data(frame + _END_OF_IMAGE)
     except Exception:  # noqa: BLE001 - CharLS raises RuntimeError and others on broken streams
         raise _broken("JPEG-LS") from None
     words: NDArray[Any] = np.frombuffer(pixels, np.uint8 if header.bits <= 8 else "<u2")

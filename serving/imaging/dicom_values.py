@@ -61,7 +61,7 @@ def code_string(dataset: Dataset, keyword: str) -> str | None:
 def is_filled(dataset: Dataset, keyword: str) -> bool:
     """Whether the element is there and has a value, readable or not."""
     try:
-        return keyword in dataset and bool(dataset.get_item(keyword).value)
+        return keyword in dataset and dataset.get_item(keyword).value not in (None, "", b"", [])
     except Exception:  # noqa: BLE001 - as above
         return True
 

@@ -19,6 +19,7 @@ from PIL import ImageFile
 
 from models.errors import UnreadableImageError
 from serving.imaging.limits import ImageLimits
+from serving.imaging.reduction import trimmed
 
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
 """SOC and SIZ (ISO/IEC 15444-1 A.4.1, A.5.1)."""
@@ -108,9 +109,8 @@ def decode(codestream: Codestream, discard: int) -> NDArray[Any]:
     """The image without its `discard` finest resolutions.
 
     Returns unsigned ordinals of `codestream.bits` bits (0 for the smallest value even if the
-    samples are signed), shape (ceil(rows / 2**discard), ceil(columns / 2**discard)), with a
-    last axis of 3 for colour. Each pixel stands for the block of 2**discard pixels it covers,
-    as a mean would.
+    samples are signed); both sides as `reduction.reduced_length` has them, and a last axis of
+    3 for colour. Each pixel stands for the block of 2**discard pixels it covers, as a mean would.
 
     Raises `UnreadableImageError` where the codestream is broken.
     """
@@ -122,7 +122,9 @@ def decode(codestream: Codestream, discard: int) -> NDArray[Any]:
             "The JPEG 2000 pixels cannot be decoded: the image is truncated or corrupt. Send it "
             "again from the modality or archive."
         ) from None
-    return centred(pixels, discard) if codestream.components == 1 else pixels
+    if codestream.components == 1:
+        pixels = centred(pixels, discard)
+    return trimmed(pixels, codestream.rows, codestream.columns, 1 << discard)
 
 
 def _run_decoder(codestream: Codestream, discard: int) -> NDArray[Any]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from models.errors import InputError, UnreadableImageError
 from models.radiograph import Radiograph
 from serving.imaging.dicom_facts import read_facts
 from serving.imaging.dicom_header import read_header
@@ -44,10 +45,18 @@ def read_radiograph(
     limits.check_bytes(len(data))
     target = None if full_resolution else target_side_px
     source = identify_format(data)
-    with quiet_decoders():
-        if source is SourceFormat.DICOM:
-            return _read_dicom(data, limits, target)
-        return read_plain_image(data, source, limits, target)
+    try:
+        with quiet_decoders():
+            if source is SourceFormat.DICOM:
+                return _read_dicom(data, limits, target)
+            return read_plain_image(data, source, limits, target)
+    except InputError:
+        raise
+    except Exception:  # noqa: BLE001 - the promise above must hold for what nobody foresaw, too
+        raise UnreadableImageError(
+            f"The {source} image cannot be read: it is corrupt in a way that is not understood. "
+            "Send it again from the modality or archive."
+        ) from None
 
 
 def _read_dicom(data: bytes, limits: ImageLimits, target: int | None) -> Radiograph:

@@ -25,16 +25,34 @@ def reduction_factor(rows: int, columns: int, target_side_px: int) -> int:
     return max(1, min(factor, _MAX_FACTOR))
 
 
+def reduced_length(length: int, factor: int) -> int:
+    """Pixels of a side of `length` pixels reduced by `factor`: the nearest whole number.
+
+    Rounding up instead would stretch the last, mostly empty block over a whole pixel and with
+    it shift everything by up to a pixel against the network's grid.
+    """
+    return max(1, (length + factor // 2) // factor)
+
+
+def trimmed(pixels: NDArray[Any], rows: int, columns: int, factor: int) -> NDArray[Any]:
+    """What a decoder made of `rows` x `columns` at 1 / `factor`, without mostly empty edges.
+
+    Decoders round sizes up (ISO/IEC 15444-1 B-15; libjpeg does the same).
+    """
+    return pixels[: reduced_length(rows, factor), : reduced_length(columns, factor)]
+
+
 def area_mean(pixels: NDArray[Grey], factor: int) -> NDArray[Grey]:
     """Mean of each block of `factor` x `factor` pixels, rounded to the nearest integer.
 
-    `pixels` has shape (rows, columns); the result has shape (ceil(rows / factor),
-    ceil(columns / factor)). Blocks at the lower and right edge that stick out of the image are
-    the mean of the pixels they have.
+    `pixels` has shape (rows, columns), the result (`reduced_length(rows, factor)`,
+    `reduced_length(columns, factor)`). A block at the lower or right edge that sticks out of the
+    image is the mean of the pixels it has, and left out if those are less than half a block.
     """
     if factor == 1:
         return pixels
-    rows, columns = pixels.shape
+    rows, columns = (min(side, reduced_length(side, factor) * factor) for side in pixels.shape)
+    pixels = pixels[:rows, :columns]
     sums = _strided_sum(_strided_sum(pixels, factor).T, factor).T
     means = _rounded_quotient(sums, np.uint32(factor * factor))
     row_sizes, column_sizes = _block_sizes(rows, factor), _block_sizes(columns, factor)

@@ -4,7 +4,7 @@ import random
 import struct
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +127,7 @@ def plain_image(kind: str) -> bytes:
     """A small PNG or JPEG image of each kind that is read."""
     grey = Image.fromarray(np.add.outer(np.arange(48), np.arange(64)).astype(np.uint8))
     deep = Image.fromarray(np.add.outer(np.arange(48), np.arange(64)).astype(np.uint16) * 500)
-    image, options = {
+    kinds: dict[str, tuple[Image.Image, dict[str, Any]]] = {
         "png-l": (grey, {"format": "PNG"}),
         "png-16": (deep, {"format": "PNG"}),
         "png-p": (grey.convert("P"), {"format": "PNG"}),
@@ -135,7 +135,8 @@ def plain_image(kind: str) -> bytes:
         "jpeg-l": (grey, {"format": "JPEG"}),
         "jpeg-rgb": (grey.convert("RGB"), {"format": "JPEG"}),
         "jpeg-progressive": (grey, {"format": "JPEG", "progressive": True}),
-    }[kind]
+    }
+    image, options = kinds[kind]
     stream = BytesIO()
     image.save(stream, **options)
     return stream.getvalue()
@@ -152,10 +153,9 @@ def survive(name: str, original: bytes, count: int) -> int:
                 rng.choice(MUTATIONS)(rng, data)
         try:
             radiograph = read_radiograph(bytes(data))
-        except InputError as error:
+        except InputError:
             refused += 1
-            assert str(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - any other is what this test looks for
             pytest.fail(f"mutant {index} of {name} let {error!r} escape")
         else:
             assert radiograph.pixels.size > 0
