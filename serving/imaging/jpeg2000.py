@@ -23,7 +23,11 @@ from serving.imaging.reduction import trimmed
 
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
 """SOC and SIZ (ISO/IEC 15444-1 A.4.1, A.5.1)."""
-_CODING_STYLE_DEFAULT, _CODING_STYLE_COMPONENT, _START_OF_TILE = 0x52, 0x53, 0x90
+_START_OF_TILE = 0x90
+_LEVELS_OFFSET = {0x52: 5, 0x53: 2}
+"""Where COD and COC (of images with few components) hold the number of decompositions; four bytes
+on they hold the transformation."""
+_REVERSIBLE = 1
 _WRAPPER_SEARCH_BYTES = 65_536
 _MODES: dict[int, tuple[str, str]] = {1: ("L", "I;16"), 3: ("RGB", "RGB"), 4: ("RGBA", "RGBA")}
 """Pillow's modes by number of components, for up to 8 bits and for more."""
@@ -44,6 +48,8 @@ class Codestream:
     signed: bool
     levels: int
     """Wavelet decompositions: the image can be decoded at 1/2, 1/4 ... 1/2**levels."""
+    is_reversible: bool
+    """Whether the wavelet is the 5-3 of integers, which lossless compression needs."""
 
 
 def read_codestream(data: bytes, limits: ImageLimits) -> Codestream:
@@ -75,9 +81,9 @@ def read_codestream(data: bytes, limits: ImageLimits) -> Codestream:
             f"The JPEG 2000 image has {components} components of {bits} bits; 1 of up to 16 "
             "bits, or 3 or 4 of up to 8, are read. Export the image as MONOCHROME2."
         )
-    return Codestream(
-        data, rows, columns, components, bits, bool(precision & 0x80), _read_levels(data)
-    )
+    levels, is_reversible = _read_coding_style(data)
+    signed = bool(precision & 0x80)
+    return Codestream(data, rows, columns, components, bits, signed, levels, is_reversible)
 
 
 def _check_tiles(tiles: int, limits: ImageLimits) -> None:
@@ -87,10 +93,12 @@ def _check_tiles(tiles: int, limits: ImageLimits) -> None:
         )
 
 
-def _read_levels(data: bytes) -> int:
-    """The fewest decompositions that any component of the main header has."""
-    levels = _MAX_LEVELS
-    wide = int.from_bytes(data[40:42], "big") > 256
+def _read_coding_style(data: bytes) -> tuple[int, bool]:
+    """The fewest decompositions of any component, and whether the wavelet is reversible.
+
+    From the segments COD and COC of the main header (ISO/IEC 15444-1 A.6.1, A.6.2).
+    """
+    levels, is_reversible = _MAX_LEVELS + 1, False
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -98,11 +106,12 @@ def _read_levels(data: bytes) -> int:
         segment = data[position + 4 : position + 2 + length]
         if marker == _START_OF_TILE or length < 2:
             break
-        offset = {_CODING_STYLE_DEFAULT: 5, _CODING_STYLE_COMPONENT: 3 if wide else 2}.get(marker)
-        if offset is not None and len(segment) > offset:
+        offset = _LEVELS_OFFSET.get(marker)
+        if offset is not None and len(segment) > offset + 4:
             levels = min(levels, segment[offset])
+            is_reversible = segment[offset + 4] == _REVERSIBLE
         position += 2 + length
-    return levels if levels < _MAX_LEVELS else 0
+    return (levels, is_reversible) if levels <= _MAX_LEVELS else (0, is_reversible)
 
 
 def decode(codestream: Codestream, discard: int) -> NDArray[Any]:
@@ -123,7 +132,7 @@ def decode(codestream: Codestream, discard: int) -> NDArray[Any]:
             "again from the modality or archive."
         ) from None
     if codestream.components == 1:
-        pixels = centred(pixels, discard)
+        pixels = centred(pixels, discard, is_reversible=codestream.is_reversible)
     return trimmed(pixels, codestream.rows, codestream.columns, 1 << discard)
 
 
@@ -163,25 +172,31 @@ class _ReducedImage(ImageFile.ImageFile):
         self.tile = [ImageFile._Tile("jpeg2k", (0, 0, *size), 0, arguments)]
 
 
-def centred(pixels: NDArray[Any], discard: int) -> NDArray[Any]:
+def centred(pixels: NDArray[Any], discard: int, *, is_reversible: bool) -> NDArray[Any]:
     """The low-pass pyramid `pixels`, moved to where the means of blocks lie.
 
     Sample n of the wavelet's low-pass band is centred on pixel n * 2**discard of the full image,
     the block it covers lies (2**discard - 1) / 2 pixels further. Uncorrected, the whole image
     would be shifted by that; linear interpolation takes it back, and brings the slightly
     sharper low-pass of the wavelet close to the mean.
+
+    The reversible wavelet also rounds its integers up by half a unit a level in the mean (a
+    quarter in each direction, from the roundings of its two lifting steps, ISO/IEC 15444-1 annex
+    F), which is taken back as well: in images of 8 bits it would show.
     """
     if discard == 0:
         return pixels
     unit = 1 << (discard + 1)
     far = (1 << discard) - 1
-    result = pixels.astype(np.uint32)
+    weighted = pixels.astype(np.int64)
     for axis in (0, 1):
         following = np.concatenate(
-            [result.take(range(1, result.shape[axis]), axis), result.take([-1], axis)], axis
+            [weighted.take(range(1, weighted.shape[axis]), axis), weighted.take([-1], axis)], axis
         )
-        result = ((unit - far) * result + far * following + unit // 2) // unit
-    return result.astype(pixels.dtype)
+        weighted = (unit - far) * weighted + far * following
+    half = unit * unit // 2
+    weighted += half - half * discard if is_reversible else half
+    return np.maximum(weighted // (unit * unit), 0).astype(pixels.dtype)
 
 
 def discardable_levels(factor: int) -> int:

@@ -188,6 +188,23 @@ def test_jpeg2000_of_any_size_is_reduced(rows: int, columns: int, discarded: int
     assert np.abs(reduced.pixels[0, : len(means)] - means)[2:-2].max() <= 1.5
 
 
+@pytest.mark.parametrize("irreversible", [False, True])
+@pytest.mark.parametrize("discarded", [1, 2, 3])
+def test_jpeg2000_reduction_is_no_brighter_than_the_image(
+    irreversible: bool, discarded: int
+) -> None:
+    # Smooth structures with noise, as in a radiograph: roundings of the wavelet must not add up.
+    rng = np.random.default_rng(5)
+    image = (ramp(512, 512, 150) + 40 + rng.normal(0, 3, (512, 512))).round().astype(np.uint8)
+    stream = _jpeg_file(image, format="JPEG2000", irreversible=irreversible, no_jp2=True)
+    data = encode(radiograph_dataset(image), JPEG2000Lossless, [stream])
+
+    reduced = _grey(data, target_side_px=512 // (2 << discarded))
+
+    assert reduced.shape == (512 >> discarded, 512 >> discarded)
+    assert abs(reduced.mean() - _grey(data, full_resolution=True).mean()) < 0.15
+
+
 @pytest.mark.parametrize(
     ("elements", "message"),
     [
