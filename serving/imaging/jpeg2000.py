@@ -182,7 +182,8 @@ def centred(pixels: NDArray[Any], discard: int, *, is_reversible: bool) -> NDArr
 
     The reversible wavelet also rounds its integers up by half a unit a level in the mean (a
     quarter in each direction, from the roundings of its two lifting steps, ISO/IEC 15444-1 annex
-    F), which is taken back as well: in images of 8 bits it would show.
+    F), which is taken back as well: in images of 8 bits it would show. Areas without
+    any noise, where nothing was rounded, become that much darker instead.
     """
     if discard == 0:
         return pixels

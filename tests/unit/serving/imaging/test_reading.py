@@ -184,8 +184,9 @@ def test_jpeg2000_of_any_size_is_reduced(rows: int, columns: int, discarded: int
     )
     full = read_radiograph(data, full_resolution=True)
     assert (full.pixels == image).all()
+    # A wedge without noise needs no rounding, and the correction for it is half a unit a level.
     means = image[:, : columns // block * block].reshape(rows, -1, block).mean(axis=(0, 2))
-    assert np.abs(reduced.pixels[0, : len(means)] - means)[2:-2].max() <= 1.5
+    assert np.abs(reduced.pixels[0, : len(means)] - means)[2:-2].max() <= 0.5 * discarded + 0.5
 
 
 @pytest.mark.parametrize("irreversible", [False, True])
