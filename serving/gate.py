@@ -1,0 +1,70 @@
+"""What decides, before any finding is shown, whether a model may be used on an input.
+
+The order is fixed: bytes that give no pixels are unreadable, whatever their header says; then the
+rules of the intended use, every broken one of which is told; then the pixels themselves, nearly
+uniform or unlike anything the model was made for.
+"""
+
+from dataclasses import dataclass
+
+from models.errors import InputError, InputTooLargeError
+from models.findings import ImageQuality, Reason, Text, Verdict
+from models.intended_use import Rule, check
+from models.radiograph import RadiographFacts
+from serving.image_quality import blank
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and why."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    """What speaks against the input, then what could not be checked."""
+
+
+def refuse_unreadable(error: InputError) -> Judgement:
+    """Return the judgement on bytes that could not be read."""
+    too_large = isinstance(error, InputTooLargeError)
+    rule = "input_size" if too_large else "file_format"
+    zh = (
+        "输入超出大小上限，未予解码"
+        if too_large
+        else "无法从输入中解码出图像；请确认文件完整，且为 DICOM、PNG 或 JPEG 格式"
+    )
+    return Judgement(Verdict.UNREADABLE, (Reason(rule, None, None, Text(str(error), zh)),))
+
+
+def judge_use(rules: tuple[Rule, ...], facts: RadiographFacts) -> Judgement:
+    """Return the judgement by an input's facts alone.
+
+    Facts that the input does not state break no rule; they are among the reasons, so that a
+    reader knows what the judgement rests on.
+    """
+    checked = check(rules, facts)
+    verdict = Verdict.OUTSIDE_INTENDED_USE if checked.broken else Verdict.ACCEPTED
+    return Judgement(verdict, checked.broken + checked.unchecked)
+
+
+def judge_pixels(by_use: Judgement, quality: ImageQuality, ood_score: float) -> Judgement:
+    """Return the judgement on an input whose facts were `accepted`, now that it was looked at.
+
+    `ood_score` is the distance from what the model was made for, 1.0 at the refusal threshold.
+    """
+    against = tuple(reason for reason in (blank(quality), _too_far(ood_score)) if reason)
+    verdict = Verdict.OUT_OF_DISTRIBUTION if against else by_use.verdict
+    return Judgement(verdict, against + by_use.reasons)
+
+
+def _too_far(ood_score: float) -> Reason | None:
+    # Not `> 1` the other way round: a score that is not a number must be refused too.
+    if ood_score <= 1.0:
+        return None
+    found, expected = f"{ood_score:.2f}", "<= 1"
+    message = Text(
+        f"the image does not look like those the model was made for: its distance is {found} "
+        f"times the limit, expected {expected}; check body part, view and image quality",
+        f"图像与本模型适用的图像差异过大：距离为上限的 {found} 倍，应 {expected}；"
+        "请检查部位、体位与图像质量",
+    )
+    return Reason("embedding_distance", found, expected, message)

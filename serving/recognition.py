@@ -1,0 +1,163 @@
+"""From the bytes of one radiograph to a pre-read."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.errors import InputError
+from models.findings import Decision, Finding, ImageQuality, PreRead, Region, Verdict
+from models.package import Label, ModelPackage
+from models.preprocessing import prepare, resize
+from models.radiograph import Radiograph
+from serving.evidence import Heat, heat_of, regions_of
+from serving.gate import Judgement, judge_pixels, judge_use, refuse_unreadable
+from serving.image_quality import measure_quality
+from serving.imaging import DEFAULT_LIMITS, ImageLimits, read_radiograph
+from serving.inference import Network, NetworkOutput
+from serving.precision import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A pre-read together with what a picture of it is drawn from."""
+
+    pre_read: PreRead
+    radiograph: Radiograph | None
+    """None where the bytes were unreadable."""
+    heats: dict[str, Heat]
+    """By label, for the findings that have regions."""
+
+
+class Stopwatch:
+    """Milliseconds spent in each stage, in the order of the stages."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self._stages_ms: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Book the time since the last call on `stage`."""
+        now = time.perf_counter()
+        self._stages_ms[stage] = (now - self._last) * 1e3
+        self._last = now
+
+    def timings_ms(self) -> dict[str, float]:
+        """Return what was booked, and the total."""
+        return {**self._stages_ms, "total": (time.perf_counter() - self._started) * 1e3}
+
+
+class Recognizer:
+    """One model package, ready to read radiographs; may be used from several threads at once."""
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        precision: Precision = Precision.FP32,
+        limits: ImageLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self.package = package
+        self._network = Network(package, precision)
+        self._limits = limits
+
+    def read(self, data: bytes, *, full_resolution: bool = False) -> Reading:
+        """Read the radiograph in `data`; whatever the bytes are, the answer is a pre-read.
+
+        `full_resolution` decodes every pixel, which the network does not need: for comparisons.
+        """
+        watch = Stopwatch()
+        try:
+            radiograph = read_radiograph(
+                data,
+                limits=self._limits,
+                target_side_px=self.package.input_spec.side_px,
+                full_resolution=full_resolution,
+            )
+        except InputError as error:
+            watch.lap("decode")
+            return self._close(watch, None, refuse_unreadable(error))
+        watch.lap("decode")
+        by_use = judge_use(self.package.rules, radiograph.facts)
+        if by_use.verdict is not Verdict.ACCEPTED:
+            return self._close(watch, radiograph, by_use)
+        return self._look(watch, radiograph, by_use)
+
+    def _look(self, watch: Stopwatch, radiograph: Radiograph, by_use: Judgement) -> Reading:
+        """Judge by the pixels and, where these are accepted too, say what they show."""
+        grid = resize(radiograph.pixels, self.package.input_spec.side_px)
+        quality = measure_quality(radiograph, grid)
+        image = prepare(grid, self.package.input_spec)
+        watch.lap("prepare")
+        output = self._network.run(image)
+        watch.lap("network")
+        score = float(self.package.reference.score(output.embedding[np.newaxis])[0])
+        judgement = judge_pixels(by_use, quality, score)
+        if judgement.verdict is not Verdict.ACCEPTED:
+            return self._close(watch, radiograph, judgement, quality=quality, ood_score=score)
+        findings, heats = self._conclude(output, radiograph)
+        watch.lap("evidence")
+        return self._close(
+            watch,
+            radiograph,
+            judgement,
+            quality=quality,
+            ood_score=score,
+            findings=findings,
+            heats=heats,
+        )
+
+    def _conclude(
+        self, output: NetworkOutput, radiograph: Radiograph
+    ) -> tuple[tuple[Finding, ...], dict[str, Heat]]:
+        findings, heats = [], {}
+        for index, label in enumerate(self.package.labels):
+            probability = label.calibration.probability(float(output.logits[index]))
+            decision = label.calibration.decide(probability)
+            regions: tuple[Region, ...] = ()
+            # Evidence for a finding that is absent would be evidence for nothing.
+            if decision is not Decision.ABSENT:
+                heat = heats[label.label] = heat_of(output.activation_maps[index])
+                regions = regions_of(heat, rows=radiograph.rows, columns=radiograph.columns)
+            findings.append(_finding(label, probability, decision, regions))
+        return tuple(findings), heats
+
+    def _close(
+        self,
+        watch: Stopwatch,
+        radiograph: Radiograph | None,
+        judgement: Judgement,
+        *,
+        quality: ImageQuality | None = None,
+        ood_score: float | None = None,
+        findings: tuple[Finding, ...] = (),
+        heats: dict[str, Heat] | None = None,
+    ) -> Reading:
+        pre_read = PreRead(
+            model=self.package.reference_to,
+            verdict=judgement.verdict,
+            reasons=judgement.reasons,
+            findings=findings,
+            facts=radiograph.facts if radiograph else None,
+            quality=quality,
+            ood_score=ood_score,
+            timings_ms=watch.timings_ms(),
+        )
+        return Reading(pre_read, radiograph, heats or {})
+
+
+def _finding(
+    label: Label, probability: float, decision: Decision, regions: tuple[Region, ...]
+) -> Finding:
+    calibration = label.calibration
+    return Finding(
+        label=label.label,
+        name=label.name,
+        codes=label.codes,
+        probability=probability,
+        operating_point=calibration.operating_point,
+        decision=decision,
+        conformal_set=calibration.conformal_set(probability),
+        conformal_coverage=calibration.conformal_coverage,
+        regions=regions,
+    )
