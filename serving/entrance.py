@@ -1,0 +1,147 @@
+"""What every HTTP request passes first: known routes alone, one shape for everything that fails."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import MEDIA_TYPE, Problem
+
+_LOG = logging.getLogger("zhuzhen.entrance")
+
+ROUTES: Mapping[str, tuple[str, ...]] = {
+    "/": ("GET", "HEAD"),
+    "/docs": ("GET", "HEAD"),
+    "/openapi.json": ("GET", "HEAD"),
+    "/livez": ("GET", "HEAD"),
+    "/readyz": ("GET", "HEAD"),
+    "/metrics": ("GET", "HEAD"),
+    "/v1/recognize": ("POST",),
+}
+"""Every path that the service has, with its methods. BentoML's own start page is not among them: it
+loads a script from a third party, which an installation for hospitals must not do."""
+_STATIC = "/static_content/"
+_LOCAL_HOSTS = ("127.0.0.1", "localhost")
+
+
+class Entrance:
+    """ASGI middleware around the whole service.
+
+    Refuses what is not a known path, method and local host name before it reaches any other code
+    or the labels of a metric, and turns every failure, wherever it came from, into a problem
+    document.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1003})
+            return
+        answer = _Answer(send)
+        try:
+            _admit(scope)
+            if scope["path"] == "/":
+                await RedirectResponse("/docs")(scope, receive, answer)
+                return
+            await self._app(scope, receive, answer)
+        except ClientDisconnect:
+            return
+        except Problem as problem:
+            await answer.fail(problem, scope, receive)
+        except Exception:  # noqa: BLE001 - the promise holds for what nobody foresaw, too
+            # The service goes on, the sender learns nothing of the inside; the log has the trace,
+            # which holds code and no input.
+            _LOG.exception("%s %s failed", scope["method"], scope["path"])
+            await answer.fail(_internal_error(), scope, receive)
+
+
+class _Answer:
+    """Sends a response, or in place of a failed one that is not a problem document, a problem."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._started = False
+        self._replaced: Problem | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._replaced = _replacement(message)
+            if self._replaced is None:
+                self._started = True
+                message["headers"] = [*message.get("headers", []), *_SAFE_HEADERS]
+                await self._send(message)
+        elif self._replaced is None:
+            await self._send(message)
+        elif not message.get("more_body", False):
+            problem, self._replaced = self._replaced, None
+            await problem.response()({"type": "http"}, _nothing, self)
+
+    async def fail(self, problem: Problem, scope: Scope, receive: Receive) -> None:
+        """Answer `problem`, unless a response is already on its way."""
+        if not self._started:
+            await problem.response()(scope, receive, self)
+
+
+_SAFE_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _admit(scope: Scope) -> None:
+    headers = dict(scope["headers"])
+    host = headers.get(b"host", b"").decode("latin-1").rpartition(":")[0]
+    host = host or headers.get(b"host", b"").decode("latin-1")
+    if host not in _LOCAL_HOSTS:
+        # A web page may have a name of its own resolve to this machine; it must not read answers.
+        raise Problem(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            f"The Host is not one of {', '.join(_LOCAL_HOSTS)}. The service answers on this "
+            "machine alone until it knows who is asking.",
+        )
+    path, method = scope["path"], scope["method"]
+    methods = ("GET", "HEAD") if path.startswith(_STATIC) else ROUTES.get(path)
+    if methods is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path; /docs has the list.")
+    if method not in methods:
+        raise Problem(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"This path takes {', '.join(methods)} alone.",
+            {"Allow": ", ".join(methods)},
+        )
+
+
+def _replacement(start: Message) -> Problem | None:
+    """Return the problem to send instead of a response that begins with `start`, if any."""
+    media_type = dict(start.get("headers", ())).get(b"content-type", b"")
+    if start["status"] < 400 or media_type.startswith(MEDIA_TYPE.encode()):
+        return None
+    status = HTTPStatus(start["status"])
+    if status is HTTPStatus.NOT_FOUND:
+        return Problem(status, "There is nothing at this path; /docs has the list.")
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return Problem(status, "The service is not ready yet; ask again in a moment.")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _internal_error(status)
+    return Problem(status, f"{status.phrase}; /docs says what is expected.")
+
+
+def _internal_error(status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR) -> Problem:
+    return Problem(
+        status,
+        "The service failed on this request; its log says where. Other requests are served.",
+    )

@@ -1,0 +1,53 @@
+"""What the service says when a request cannot be served: RFC 9457 problem documents.
+
+One shape for every route: `type`, `title`, `status`, `detail`, and `title_zh` for Chinese readers.
+A detail says what was found, what was expected and what to do next; it never holds patient data.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from serving.answers import write_json
+
+MEDIA_TYPE = "application/problem+json"
+
+_TITLES_ZH: Mapping[int, str] = {
+    400: "请求无法理解",
+    404: "资源不存在",
+    405: "不支持该请求方法",
+    408: "请求超时",
+    413: "请求内容过大",
+    415: "不支持的内容类型",
+    421: "请求的主机名不属于本服务",
+    500: "服务内部错误",
+    503: "服务暂不可用",
+}
+
+
+class Problem(Exception):  # noqa: N818  (the name RFC 9457 gives it)
+    """A request that cannot be served; whoever finds out raises it, `Entrance` answers it."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """Return the problem document."""
+        document = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "title_zh": _TITLES_ZH.get(self.status.value, self.status.phrase),
+            "status": self.status.value,
+            "detail": str(self),
+        }
+        return Response(
+            write_json(document),
+            status_code=self.status.value,
+            headers=self.headers,
+            media_type=MEDIA_TYPE,
+        )

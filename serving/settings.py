@@ -1,0 +1,65 @@
+"""What an operator may set about the service."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.errors import ZhuzhenError
+from serving.imaging import DEFAULT_LIMITS
+from serving.precision import Precision
+
+
+class SettingError(ZhuzhenError, ValueError):
+    """A setting has a value that the service does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of the running service."""
+
+    model: str = "chest-xray-pneumonia"
+    """Model that answers where a request names none: `name` or `name@version`. `ZHUZHEN_MODEL`."""
+    precision: Precision = Precision.FP32
+    """Which graph of a package is run. `ZHUZHEN_PRECISION`: `fp32` or `int8`."""
+    threads: int = 1
+    """Radiographs read at the same time. `ZHUZHEN_THREADS`; by default the processor cores that
+    this process may use."""
+    max_body_bytes: int = DEFAULT_LIMITS.max_bytes
+    """Bytes of one request's body, all its files together."""
+    max_files: int = 64
+    """Files of one multipart request."""
+    max_open_bodies: int = 32
+    """Requests whose bodies are held in memory at the same time; others wait to be received."""
+    body_timeout_s: float = 300.0
+    """Seconds within which a body must have arrived."""
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise SettingError(f"ZHUZHEN_THREADS is {self.threads}; expected 1 or more.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings.
+
+        Raises:
+            SettingError: naming the setting, what it is and what was expected.
+        """
+        precision = environment.get("ZHUZHEN_PRECISION", Precision.FP32.value)
+        if precision not in tuple(Precision):
+            raise SettingError(
+                f"ZHUZHEN_PRECISION is {precision!r}; expected {' or '.join(Precision)}."
+            )
+        threads = environment.get("ZHUZHEN_THREADS", str(_usable_cores()))
+        if not threads.isdecimal():
+            raise SettingError(f"ZHUZHEN_THREADS is {threads!r}; expected a whole number.")
+        return cls(
+            model=environment.get("ZHUZHEN_MODEL", cls().model),
+            precision=Precision(precision),
+            threads=int(threads),
+        )
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,137 @@
+"""The inputs in the body of a request: one image as it is, or several as multipart/form-data."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from serving.problems import Problem
+from serving.settings import Settings
+
+IMAGE_TYPES = ("application/dicom", "image/png", "image/jpeg", "application/octet-stream")
+"""Content types of a body that is one image; its bytes say which of them it really is."""
+MULTIPART = "multipart/form-data"
+BODY_NAME = "body"
+"""What an input is called that has no name of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One input of a request."""
+
+    name: str
+    """The sender's own name for it; goes back to the sender and nowhere else."""
+    data: bytes
+
+
+def is_multipart(request: Request) -> bool:
+    """Whether the body of `request` holds several files.
+
+    Raises:
+        Problem: 415, the body has a type or encoding that is not accepted.
+    """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "The body has a Content-Encoding; expected the image's own bytes. Send it as it is.",
+            {"Accept-Encoding": "identity"},
+        )
+    content_type = request.headers.get("content-type", IMAGE_TYPES[-1])
+    essence = content_type.partition(";")[0].strip().lower()
+    if essence not in (*IMAGE_TYPES, MULTIPART):
+        accepted = ", ".join((*IMAGE_TYPES, MULTIPART))
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"The Content-Type is not one of {accepted}. Send a DICOM, PNG or JPEG image as the "
+            "body, or several as the files of multipart/form-data.",
+            {"Accept": accepted},
+        )
+    return essence == MULTIPART
+
+
+async def receive(request: Request, settings: Settings) -> list[Upload]:
+    """Receive the inputs of `request`; nothing of them is written to disk.
+
+    Raises:
+        Problem: 400, 408, 413 or 415.
+    """
+    multipart = is_multipart(request)
+    stream = _bounded(request, settings.max_body_bytes)
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            if multipart:
+                return await _files(request, stream, settings)
+            data = b"".join([chunk async for chunk in stream])
+    except TimeoutError:
+        raise Problem(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"The body did not arrive within {settings.body_timeout_s:g} seconds; send it again.",
+            {"Connection": "close"},
+        ) from None
+    if not data:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "The body is empty; expected the bytes of a DICOM, PNG or JPEG image.",
+        )
+    return [Upload(BODY_NAME, data)]
+
+
+async def _bounded(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > limit:
+            raise _too_large(limit)
+        yield chunk
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The body has more than {limit} bytes, the most that is accepted. Send fewer files in one "
+        "request, or compress the images without loss.",
+        # What was not received would be taken for the next request.
+        {"Connection": "close"},
+    )
+
+
+class _InMemoryParser(MultiPartParser):
+    """Keeps files in memory, whose size is bounded: images of patients do not go to disk."""
+
+    spool_max_size = 0
+
+
+async def _files(
+    request: Request, stream: AsyncGenerator[bytes, None], settings: Settings
+) -> list[Upload]:
+    parser = _InMemoryParser(
+        request.headers, stream, max_files=settings.max_files, max_fields=settings.max_files
+    )
+    try:
+        form = await parser.parse()
+    # LookupError and ValueError: charsets and escapes in headers of parts, chosen by the sender.
+    except (MultiPartException, LookupError, ValueError) as error:
+        told = error.message if isinstance(error, MultiPartException) else "Invalid headers."
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, f"The body is not valid multipart/form-data: {told}"
+        ) from None
+    uploads = [
+        Upload(part.filename or BODY_NAME, await part.read())
+        for _, part in form.multi_items()
+        if isinstance(part, UploadFile)
+    ]
+    await form.close()
+    if not uploads:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "The multipart body holds no file; expected at least one part with a filename.",
+        )
+    return uploads
