@@ -1,0 +1,55 @@
+"""Decode every image of a manifest once, into one file that later runs map into memory."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from datasets.manifest import Manifest
+from models.errors import DataError
+from models.preprocessing import resize
+
+_LAYOUT = "1"
+"""Changes when the cached pixels of an unchanged manifest would change."""
+
+
+def decoded(manifest: Manifest, side_px: int, cache: Path) -> NDArray[np.uint8]:
+    """Return all images as grey levels, shape (samples, side_px, side_px), mapped from `cache`.
+
+    The file's name holds the manifest's digest, so a changed manifest never meets old pixels; it
+    is written beside its place and moved there whole.
+
+    Raises:
+        DataError: a file is not an image; the message names it.
+    """
+    order = "\n".join(sample.sample_id for sample in manifest)
+    key = hashlib.sha256(f"{_LAYOUT} {manifest.digest} {side_px} {order}".encode()).hexdigest()
+    path = cache / f"{manifest.source}-{side_px}px-{key[:16]}.npy"
+    if not path.exists():
+        _write(manifest, side_px, path)
+    pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return pixels
+
+
+def _write(manifest: Manifest, side_px: int, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    shape = (len(manifest), side_px, side_px)
+    pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+    for index, sample in enumerate(manifest):
+        pixels[index] = resize(_grey(manifest.path_of(sample), sample.sample_id), side_px)
+    pixels.flush()
+    del pixels
+    part.rename(path)
+
+
+def _grey(path: Path, name: str) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(
+            f"{name} cannot be decoded as an image; restore the file or drop its row."
+        ) from error

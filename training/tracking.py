@@ -1,0 +1,110 @@
+"""MLflow: every training is a run, every package a registered version.
+
+Everything lies under `ZHUZHEN_HOME/mlflow`: `mlflow.db` (SQLite) and `artifacts/`. Look at it with
+`mlflow ui --backend-store-uri sqlite:///$ZHUZHEN_HOME/mlflow/mlflow.db`. No image, patient key or
+file name goes there: digests, numbers and plots alone.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.time import get_current_time_millis
+
+EXPERIMENT = "zhuzhen"
+CHAMPION = "champion"
+"""Alias of the version that serves."""
+CHALLENGER = "challenger"
+"""Alias of the newest version, which is compared with the champion."""
+_LONGEST_PARAMETER = 500
+_PARAMETERS_AT_ONCE = 90
+
+
+class Tracker:
+    """One MLflow run that is taken up again when its training is resumed."""
+
+    def __init__(self, home: Path, run_file: Path, name: str) -> None:
+        """Open the run whose id is in `run_file`, or start one called `name` and write its id."""
+        store = home / "mlflow"
+        store.mkdir(parents=True, exist_ok=True)
+        # Migrations of the database are told on the log, line by line, at its first use.
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        self.client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
+        if run_file.exists():
+            self.run_id = run_file.read_text(encoding="utf-8").strip()
+            self.client.update_run(self.run_id, status="RUNNING")
+            return
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        number = (
+            experiment.experiment_id
+            if experiment
+            else self.client.create_experiment(
+                EXPERIMENT, artifact_location=(store / "artifacts").resolve().as_uri()
+            )
+        )
+        self.run_id = self.client.create_run(number, run_name=name).info.run_id
+        run_file.write_text(self.run_id + "\n", encoding="utf-8")
+
+    def describe(self, parameters: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
+        """Record the configuration, nested keys joined by dots, and what the run stands on."""
+        flat = [Param(key, str(value)[:_LONGEST_PARAMETER]) for key, value in _flat(parameters)]
+        for start in range(0, len(flat), _PARAMETERS_AT_ONCE):
+            self.client.log_batch(self.run_id, params=flat[start : start + _PARAMETERS_AT_ONCE])
+        self.client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in _flat(tags)])
+
+    def figures(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Record numbers, for curves with the step they belong to."""
+        now = get_current_time_millis()
+        metrics = [Metric(name, value, now, step) for name, value in values.items()]
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def files(self, folder: Path, under: str) -> None:
+        """Keep all files of `folder` as the run's artifacts."""
+        self.client.log_artifacts(self.run_id, str(folder), under)
+
+    def register(self, name: str, digest: str, version: str) -> int:
+        """Register the run's artifact `package` as the newest version of the model `name`.
+
+        It becomes the challenger; the first version also becomes the champion.
+
+        Returns:
+            The registry's number of the version.
+        """
+        existing = self.client.search_model_versions(f"name = '{name}'")
+        for known in existing:
+            if known.tags.get("package_digest") == digest:
+                return int(known.version)
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = f"{self.client.get_run(self.run_id).info.artifact_uri}/package"
+        tags = {"package_digest": digest, "package_version": version}
+        made = self.client.create_model_version(name, source, self.run_id, tags=tags)
+        self.client.set_registered_model_alias(name, CHALLENGER, made.version)
+        if not existing:
+            self.client.set_registered_model_alias(name, CHAMPION, made.version)
+        return int(made.version)
+
+    def finish(self, succeeded: bool) -> None:
+        """Close the run."""
+        self.client.set_terminated(self.run_id, "FINISHED" if succeeded else "FAILED")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            pairs += _flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", value))
+    return pairs
