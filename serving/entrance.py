@@ -1,6 +1,7 @@
 """What every HTTP request passes first: known routes alone, one shape for everything that fails."""
 
 import logging
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -8,9 +9,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.metrics import count_request
 from serving.problems import MEDIA_TYPE, Problem
 
 _LOG = logging.getLogger("zhuzhen.entrance")
+_ACCESS = logging.getLogger("zhuzhen.access")
 
 ROUTES: Mapping[str, tuple[str, ...]] = {
     "/": ("GET", "HEAD"),
@@ -23,6 +26,9 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
 }
 """Every path that the service has, with its methods. BentoML's own start page is not among them: it
 loads a script from a third party, which an installation for hospitals must not do."""
+_UNLOGGED = ("/livez", "/readyz", "/metrics")
+"""Asked for every few seconds by machines."""
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _STATIC = "/static_content/"
 _LOCAL_HOSTS = ("127.0.0.1", "localhost")
 
@@ -46,7 +52,14 @@ class Entrance:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1003})
             return
+        started = time.perf_counter()
         answer = _Answer(send)
+        try:
+            await self._serve(scope, receive, answer)
+        finally:
+            _record(scope, answer.status, time.perf_counter() - started)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
             _admit(scope)
             if scope["path"] == "/":
@@ -69,6 +82,8 @@ class _Answer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.status = 499
+        """Of the answer; 499, as proxies write it, where the sender left before there was one."""
         self._started = False
         self._replaced: Problem | None = None
 
@@ -77,6 +92,7 @@ class _Answer:
             self._replaced = _replacement(message)
             if self._replaced is None:
                 self._started = True
+                self.status = message["status"]
                 message["headers"] = [*message.get("headers", []), *_SAFE_HEADERS]
                 await self._send(message)
         elif self._replaced is None:
@@ -123,6 +139,20 @@ def _admit(scope: Scope) -> None:
             f"This path takes {', '.join(methods)} alone.",
             {"Allow": ", ".join(methods)},
         )
+
+
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    """Count and log a request by the service's own name for its route: paths, queries and headers
+    are the sender's words, which may name a patient.
+    """
+    route = scope["path"] if scope["path"] in ROUTES else "other"
+    count_request(route, status, seconds)
+    if route not in _UNLOGGED:
+        _ACCESS.info("%s %s %d %.1f ms", _method(scope), route, status, seconds * 1e3)
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def _replacement(start: Message) -> Problem | None:

@@ -15,6 +15,10 @@ class Shelf:
         self._ready: dict[str, Recognizer] = {}
         self._loading = threading.Lock()
 
+    def ready(self, model: str) -> Recognizer | None:
+        """Return what reads for `model` if it was loaded before, else None; never waits."""
+        return self._ready.get(model)
+
     def recognizer(self, model: str) -> Recognizer:
         """Return what reads for `name` (its newest version) or `name@version`.
 

@@ -1,0 +1,65 @@
+"""What the service counts about itself, for Prometheus.
+
+Labels hold names of this project alone (routes, models, verdicts, stages): never anything that a
+sender wrote, which could identify a patient and would have no bound.
+"""
+
+from prometheus_client import (
+    GC_COLLECTOR,
+    PLATFORM_COLLECTOR,
+    PROCESS_COLLECTOR,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from models.findings import PreRead
+
+MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_REGISTRY = CollectorRegistry()
+for _collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+    _REGISTRY.register(_collector)
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_REQUESTS = Counter(
+    "zhuzhen_requests", "Requests answered.", ("route", "status"), registry=_REGISTRY
+)
+_REQUEST_SECONDS = Histogram(
+    "zhuzhen_request_seconds",
+    "From the first byte of a request's head to the last of its answer.",
+    ("route",),
+    registry=_REGISTRY,
+    buckets=_SECONDS,
+)
+_READINGS = Counter(
+    "zhuzhen_readings", "Inputs read.", ("model", "version", "verdict"), registry=_REGISTRY
+)
+_STAGE_SECONDS = Histogram(
+    "zhuzhen_reading_stage_seconds",
+    "Time spent on one input in each stage of its reading.",
+    ("stage",),
+    registry=_REGISTRY,
+    buckets=_SECONDS,
+)
+
+
+def count_request(route: str, status: int, seconds: float) -> None:
+    """Count one answered request; `route` is one of the service's own, or `other`."""
+    _REQUESTS.labels(route, status).inc()
+    _REQUEST_SECONDS.labels(route).observe(seconds)
+
+
+def count_reading(pre_read: PreRead) -> None:
+    """Count one input and the time it took."""
+    model = pre_read.model
+    _READINGS.labels(model.name, model.version, pre_read.verdict.value).inc()
+    for stage, ms in pre_read.timings_ms.items():
+        _STAGE_SECONDS.labels(stage).observe(ms / 1e3)
+
+
+def exposition() -> bytes:
+    """Return all metrics in Prometheus's text format, of media type `MEDIA_TYPE`."""
+    return generate_latest(_REGISTRY)

@@ -1,0 +1,117 @@
+"""`POST /v1/recognize`: from the body of a request to the answers on its images."""
+
+import asyncio
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from models.errors import PackageError, PackageNotFoundError
+from serving.answers import answer_of, write_json
+from serving.metrics import count_reading
+from serving.overlay import draw_overlay, png_of
+from serving.problems import Problem
+from serving.recognition import Recognizer
+from serving.settings import Settings
+from serving.shelf import Shelf
+from serving.uploads import Upload, is_multipart, receive
+
+_SWITCH = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the query of a request asks for."""
+
+    model: str
+    """`name` or `name@version`."""
+    overlay: bool = False
+    """Whether each answer carries a picture, base64 of a PNG under `overlay_png`."""
+
+
+class ReadingRoom:
+    """Reads radiographs of many requests at the same time, on a fixed number of threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._shelf = Shelf(settings.precision)
+        # The model that most requests want is loaded before the first of them comes, and a package
+        # that must not be loaded keeps the service from starting.
+        self._shelf.recognizer(settings.model)
+        self._readers = ThreadPoolExecutor(settings.threads, thread_name_prefix="reader")
+        self._open_bodies = asyncio.Semaphore(settings.max_open_bodies)
+
+    def close(self) -> None:
+        """Let the readers finish what they have begun."""
+        self._readers.shutdown(cancel_futures=True)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request: one object for one image, `{"results": [...]}` for multipart.
+
+        Raises:
+            Problem: the request cannot be served; an image that cannot be read can be.
+        """
+        options = options_of(request, self._settings)
+        multipart = is_multipart(request)
+        recognizer = await self._recognizer(options.model)
+        async with self._open_bodies:
+            uploads = await receive(request, self._settings)
+            loop = asyncio.get_running_loop()
+            answers = await asyncio.gather(
+                *(
+                    loop.run_in_executor(self._readers, _read, recognizer, upload, options)
+                    for upload in uploads
+                )
+            )
+        body = b'{"results":[' + b",".join(answers) + b"]}" if multipart else answers[0]
+        return Response(body, media_type="application/json")
+
+    async def _recognizer(self, model: str) -> Recognizer:
+        ready = self._shelf.ready(model)
+        if ready is not None:
+            return ready
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._shelf.recognizer, model)
+        except PackageNotFoundError as error:
+            raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
+        except PackageError as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+
+
+def options_of(request: Request, settings: Settings) -> Options:
+    """Return the options in the query of `request`.
+
+    Raises:
+        Problem: 400, naming the option and what was expected.
+    """
+    query = request.query_params
+    if set(query) - {"model", "overlay"} or len(query) != len(query.multi_items()):
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "The query has an option that is not known or is given twice; expected model and "
+            "overlay, once each at most.",
+        )
+    overlay = query.get("overlay", "false").lower()
+    if overlay not in _SWITCH:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "The option overlay is neither true nor false; give one of them.",
+        )
+    return Options(query.get("model", settings.model), _SWITCH[overlay])
+
+
+def _read(recognizer: Recognizer, upload: Upload, options: Options) -> bytes:
+    """Return the answer on one input, ready to be sent: readers do the work, not the event loop."""
+    reading = recognizer.read(upload.data)
+    count_reading(reading.pre_read)
+    answer = answer_of(
+        reading.pre_read, source=upload.name, intended_use=recognizer.package.statement
+    )
+    if options.overlay:
+        png = png_of(draw_overlay(reading))
+        answer["overlay_png"] = base64.b64encode(png).decode("ascii")
+    return write_json(answer).encode()
