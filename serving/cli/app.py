@@ -1,0 +1,117 @@
+"""The commands, what they take, and their help.
+
+What a command does is imported when it is called: help and the list of models need neither ONNX
+Runtime nor BentoML, which take a second to import.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.errors import ZhuzhenError
+from serving.cli.installed_commands import add_installed_commands
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Zhuzhen (助诊): pre-reads of medical images. Decision support for professionals; not a "
+    "cleared medical device. / 供专业人员辅助决策；未经医疗器械注册审批。",
+)
+models_app = typer.Typer(no_args_is_help=True, help="Model packages: which there are, and of what.")
+app.add_typer(models_app, name="models")
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Write one JSON object a line to standard output, nothing else."),
+]
+Model = Annotated[str, typer.Argument(help="NAME (its newest version) or NAME@VERSION.")]
+
+
+@app.command()
+def predict(
+    model: Model,
+    files: Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files.", metavar="FILE")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write a picture of each pre-read into this folder.", file_okay=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read radiographs.
+
+    The exit status is 0 when every file was answered; that an image is refused, or its contents
+    are unreadable, is an answer. It is 1 when a file could not be opened.
+    """
+    from serving.cli.prediction import predict_files
+
+    raise typer.Exit(predict_files(model, files, out=out, as_json=json))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on: this machine's own.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int, typer.Option(help="TCP port to listen on; 0 takes a free one.", min=0, max=65535)
+    ] = 3000,
+    json: Annotated[
+        bool, typer.Option("--json", help="Tell the address, once it answers, as a JSON object.")
+    ] = False,
+) -> None:
+    """Run the service until it is interrupted."""
+    from serving import launch
+    from serving.answers import write_json
+
+    if json:
+        launch.serve_until(host, port, announce=lambda url: typer.echo(write_json({"url": url})))
+    else:
+        launch.serve(host, port)
+
+
+@models_app.command("list")
+def list_models(json: Json = False) -> None:
+    """List the packages that can be used."""
+    from serving.cli.packages import list_packages
+
+    list_packages(as_json=json)
+
+
+@models_app.command("show")
+def show_model(model: Model, json: Json = False) -> None:
+    """Say what a package is for, what it finds and how it measured."""
+    from serving.cli.packages import show_package
+
+    show_package(model, as_json=json)
+
+
+@models_app.command("verify")
+def verify_models(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="NAME or NAME@VERSION; by default all packages.", metavar="[MODEL]..."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check every file of packages against the digests they were released with.
+
+    The exit status is 0 only when all of them are intact.
+    """
+    from serving.cli.packages import verify_packages
+
+    raise typer.Exit(verify_packages(models or [], as_json=json))
+
+
+add_installed_commands(app)
+
+
+def main() -> None:
+    """Run the command line; the process ends with the command's exit status."""
+    try:
+        app()
+    except ZhuzhenError as error:
+        typer.echo(f"zhuzhen: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,145 @@
+"""`zhuzhen predict`: files in, answers out."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from models.errors import InputTooLargeError
+from models.findings import PreRead, Reason, Text, Verdict
+from serving.answers import Answer, answer_of, write_json
+from serving.cli.answers_table import console_for_people, footnotes_of, table_of
+from serving.gate import refuse_unreadable
+from serving.imaging import DEFAULT_LIMITS
+from serving.overlay import draw_overlay, png_of
+from serving.recognition import Reading, Recognizer
+from serving.settings import Settings
+from serving.shelf import Shelf
+
+_ALL_ANSWERED = 0
+_NOT_ALL_OPENED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one file."""
+
+    answer: Answer
+    opened: bool
+
+
+def predict_files(model: str, files: Sequence[Path], *, out: Path | None, as_json: bool) -> int:
+    """Answer for each of `files`, in their order, and return the exit status.
+
+    With `out`, a picture of each pre-read is written into that folder.
+
+    Raises:
+        PackageError: there is no such package, or it must not be loaded.
+    """
+    settings = Settings.from_environment()
+    recognizer = Shelf(settings.precision).recognizer(model)
+    pictures = _picture_paths(files, out)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(settings.threads) as readers:
+        outcomes = readers.map(partial(_read, recognizer), files, pictures)
+        try:
+            all_opened = _show(outcomes, len(files), as_json=as_json)
+        except BaseException:
+            # An interrupt must not wait for all the files that were not read yet.
+            readers.shutdown(cancel_futures=True)
+            raise
+    return _ALL_ANSWERED if all_opened else _NOT_ALL_OPENED
+
+
+def _read(recognizer: Recognizer, path: Path, picture: Path | None) -> Outcome:
+    """Read one file and, if wanted, draw its picture."""
+    reading, opened = _reading(recognizer, path)
+    # Names need not be valid text; JSON must be.
+    source = os.fsencode(path).decode("utf-8", "replace")
+    if picture is not None:
+        picture.write_bytes(png_of(draw_overlay(reading, Path(source).name)))
+    statement = recognizer.package.statement
+    return Outcome(answer_of(reading.pre_read, source=source, intended_use=statement), opened)
+
+
+def _reading(recognizer: Recognizer, path: Path) -> tuple[Reading, bool]:
+    """Return the reading of a file, and whether the file could be opened."""
+    try:
+        with path.open("rb") as stream:
+            DEFAULT_LIMITS.check_bytes(os.fstat(stream.fileno()).st_size)
+            # A pipe has no size before it is read.
+            data = stream.read(DEFAULT_LIMITS.max_bytes + 1)
+    except OSError as error:
+        return _refused(recognizer, _not_opened(error)), False
+    except InputTooLargeError as error:
+        return _refused(recognizer, refuse_unreadable(error).reasons[0]), True
+    return recognizer.read(data), True
+
+
+def _refused(recognizer: Recognizer, reason: Reason) -> Reading:
+    """Return the reading of a file of which not a byte was looked at."""
+    pre_read = PreRead(
+        model=recognizer.package.reference_to,
+        verdict=Verdict.UNREADABLE,
+        reasons=(reason,),
+        findings=(),
+        facts=None,
+        quality=None,
+        ood_score=None,
+    )
+    return Reading(pre_read, None, {})
+
+
+def _not_opened(error: OSError) -> Reason:
+    told = error.strerror or "unknown error"
+    message = Text(
+        f"the file could not be opened: {told}; check its path and permissions",
+        f"无法打开文件（{told}）；请检查路径与权限",
+    )
+    return Reason("file_access", told, "a file that can be read", message)
+
+
+def _show(outcomes: Iterator[Outcome], total: int, *, as_json: bool) -> bool:
+    """Write the answers to standard output and return whether all files could be opened."""
+    all_opened = True
+    answers = []
+    for outcome in _with_progress(outcomes, total):
+        all_opened = all_opened and outcome.opened
+        if as_json:
+            # JSON is UTF-8 (RFC 8259), whatever the terminal is set to.
+            typer.echo(write_json(outcome.answer).encode())
+        else:
+            answers.append(outcome.answer)
+    if not as_json:
+        console_for_people().print(table_of(answers), footnotes_of(answers))
+    return all_opened
+
+
+def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
+    """Pass on `outcomes`, showing on standard error how many there were so far."""
+    console = Console(stderr=True)
+    columns = (TextColumn("Reading"), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = total > 1 and console.is_terminal
+    with Progress(*columns, console=console, disable=not shown, transient=True) as progress:
+        yield from progress.track(outcomes, total=total)
+
+
+def _picture_paths(files: Sequence[Path], out: Path | None) -> list[Path | None]:
+    """Return where the picture of each file goes; files of one name get numbers."""
+    if out is None:
+        return [None] * len(files)
+    paths: list[Path | None] = []
+    seen: Counter[str] = Counter()
+    for path in files:
+        seen[path.stem] += 1
+        number = f"-{seen[path.stem]}" if seen[path.stem] > 1 else ""
+        paths.append(out / f"{path.stem}{number}.png")
+    return paths
