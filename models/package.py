@@ -133,7 +133,7 @@ def verify(root: Path) -> str:
 
 
 def _files(root: Path) -> list[Path]:
-    found = (path for path in root.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    found = (path for path in root.rglob("*") if path.is_file() and path != root / CHECKSUMS)
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
 
@@ -155,25 +155,35 @@ def _metadata(root: Path) -> Any:
     return metadata
 
 
-def _labels(entries: list[dict[str, Any]], calibration: dict[str, Any]) -> tuple[Label, ...]:
+def _labels(entries: list[dict[str, Any]], calibration: Any) -> tuple[Label, ...]:
     names = [entry["label"] for entry in entries]
-    if sorted(names) != sorted(calibration.get("labels", {})):
+    fitted = calibration.get("labels") if isinstance(calibration, dict) else None
+    fitted = fitted if isinstance(fitted, dict) else {}
+    if sorted(names) != sorted(fitted):
         raise PackageInvalidError(
-            f"{CALIBRATION} is for {sorted(calibration.get('labels', {}))}, {METADATA} names "
-            f"{sorted(names)}; they must be the same labels."
+            f"{CALIBRATION} is for {sorted(fitted)}, {METADATA} names {sorted(names)}; they must "
+            "be the same labels."
         )
-    fields = LabelCalibration.__dataclass_fields__
     return tuple(
         Label(
             label=entry["label"],
             name=Text(**entry["name"]),
             codes=tuple(Code(**code) for code in entry["codes"]),
-            calibration=LabelCalibration(
-                **{name: calibration["labels"][entry["label"]][name] for name in fields}
-            ),
+            calibration=_calibration_of(entry["label"], fitted[entry["label"]]),
         )
         for entry in entries
     )
+
+
+def _calibration_of(label: str, numbers: Any) -> LabelCalibration:
+    names = LabelCalibration.__dataclass_fields__
+    given = numbers if isinstance(numbers, dict) else {}
+    wrong = [n for n in names if type(given.get(n)) not in (int, float)]
+    if wrong:
+        raise PackageInvalidError(
+            f"{CALIBRATION}: {label} has no number {wrong[0]}; expected {', '.join(names)}."
+        )
+    return LabelCalibration(**{name: given[name] for name in names})
 
 
 def _inside(root: Path, name: str) -> Path:

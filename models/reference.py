@@ -7,6 +7,7 @@ part inside the principal subspace and the residual outside it (Tipping & Bishop
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,8 @@ class Reference:
                 f"reference.npz: components {self.components.shape} do not fit mean "
                 f"{self.mean.shape} and variances {self.variances.shape}."
             )
-        if not (self.variances > 0).all() or self.residual_variance <= 0 or self.threshold <= 0:
+        above = (*self.variances, self.residual_variance, self.threshold)
+        if not all(value > 0 for value in above):
             raise PackageInvalidError("reference.npz: variances and threshold must be above 0.")
 
     def distance(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -67,7 +69,8 @@ class Reference:
     def load(cls, path: Path) -> "Reference":
         """Read from `path`; no pickled content is accepted."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # Opened here: NumPy leaves a file that turns out to be no archive open.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 return cls(
                     mean=stored["mean"],
                     components=stored["components"],
@@ -75,5 +78,5 @@ class Reference:
                     residual_variance=float(stored["residual_variance"]),
                     threshold=float(stored["threshold"]),
                 )
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise PackageInvalidError(f"{path.name} cannot be read as a reference.") from error

@@ -1,0 +1,99 @@
+from typing import Any
+
+import pytest
+
+from models.errors import PackageInvalidError
+from models.intended_use import FACT_NAMES, Allowed, Range, check, rules_from
+from models.radiograph import AgeSource, RadiographFacts
+
+AGE = Range("age_years", minimum=1, below=6, margin=1.0)
+MODALITY = Allowed("modality", ("CR", "DX"))
+
+
+def facts(**values: Any) -> RadiographFacts:
+    return RadiographFacts(source_format="DICOM", **values)
+
+
+@pytest.mark.parametrize(
+    ("age_years", "broken"),
+    [
+        (-0.01, True),
+        (0.0, False),
+        (0.99, False),
+        (1.0, False),
+        (5.999, False),
+        (6.0, False),
+        (6.99, False),
+        (7.0, True),
+        (42.0, True),
+    ],
+)
+def test_margin_widens_the_range_on_both_sides(age_years: float, broken: bool) -> None:
+    assert bool(check((AGE,), facts(age_years=age_years)).broken) is broken
+
+
+@pytest.mark.parametrize(
+    ("age_years", "broken"), [(0.99, True), (1.0, False), (5.99, False), (6.0, True)]
+)
+def test_range_without_margin_is_half_open(age_years: float, broken: bool) -> None:
+    (rule,) = rules_from([{"fact": "age_years", "minimum": 1, "below": 6}])
+    assert bool(check((rule,), facts(age_years=age_years)).broken) is broken
+
+
+@pytest.mark.parametrize(
+    ("modality", "broken"), [("CR", False), ("DX", False), ("CT", True), ("cr", True), ("", True)]
+)
+def test_coded_fact_must_be_one_of_the_allowed(modality: str, broken: bool) -> None:
+    assert bool(check((MODALITY,), facts(modality=modality)).broken) is broken
+
+
+@pytest.mark.parametrize(("frames", "broken"), [(1, False), (2, True), (10, True)])
+def test_numbers_can_be_allowed_by_their_text(frames: int, broken: bool) -> None:
+    rules = rules_from([{"fact": "frames", "allowed": ["1"]}])
+    assert bool(check(rules, facts(frames=frames)).broken) is broken
+
+
+def test_all_broken_rules_are_told() -> None:
+    found = check((MODALITY, AGE), facts(modality="US", age_years=42.0))
+    assert [reason.rule for reason in found.broken] == ["modality", "age_years"]
+    assert not found.unchecked
+
+
+def test_broken_rule_says_what_was_found_and_expected_in_both_languages() -> None:
+    (reason,) = check((MODALITY,), facts(modality="US")).broken
+    assert (reason.found, reason.expected) == ("US", "CR / DX")
+    assert reason.message.en == "modality is US; the model is meant for CR / DX"
+    assert reason.message.zh == "成像方式为 US；本模型仅适用于 CR / DX"
+
+
+@pytest.mark.parametrize("source", list(AgeSource))
+def test_broken_age_names_where_it_was_taken_from(source: AgeSource) -> None:
+    (reason,) = check((AGE,), facts(age_years=40.02, age_source=source)).broken
+    assert reason.found == "40.0"
+    assert f"age in years is 40.0 (from {source.value})" in reason.message.en
+    assert f"年龄（岁）为 40.0（取自 {source.value}）" in reason.message.zh
+    assert "1 <= x < 6 (margin 1)" in reason.message.en
+
+
+def test_facts_that_are_not_stated_break_no_rule_and_are_told_as_unchecked() -> None:
+    found = check((MODALITY, AGE), facts())
+    assert not found.broken
+    assert [reason.rule for reason in found.unchecked] == ["modality", "age_years"]
+    for reason in found.unchecked:
+        name = FACT_NAMES[reason.rule]
+        assert reason.found is None
+        assert reason.expected is not None
+        assert reason.message.en.startswith(f"{name.en} is not stated in the input")
+        assert reason.expected in reason.message.en
+        assert reason.message.zh.startswith(f"输入未注明{name.zh}，未能核对")
+        assert reason.expected in reason.message.zh
+
+
+def test_fact_that_no_input_states_is_refused() -> None:
+    with pytest.raises(PackageInvalidError, match="'weight_kg'; known facts are modality"):
+        rules_from([{"fact": "weight_kg", "allowed": ["3"]}])
+
+
+@pytest.mark.parametrize("fact", sorted(FACT_NAMES))
+def test_every_fact_a_rule_may_name_is_one_of_a_radiograph(fact: str) -> None:
+    assert fact in RadiographFacts.__dataclass_fields__
