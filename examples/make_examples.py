@@ -34,6 +34,8 @@ class Example:
     """Invented, as Patient's Name (0010,0010): alphabetic = ideographic."""
     known: str
     """What the publishers say it shows."""
+    view_position: str = ""
+    """View Position (0018,5101): where the image carries it burnt in, else empty."""
 
 
 EXAMPLES = (
@@ -48,12 +50,14 @@ EXAMPLES = (
         "child-pneumonia-1",
         "Example^Pneumonia One=示例^肺炎一",
         "bacterial pneumonia",
+        "AP",
     ),
     Example(
         "person1952_bacteria_4883.jpeg",
         "child-pneumonia-2",
         "Example^Pneumonia Two=示例^肺炎二",
         "bacterial pneumonia",
+        "AP",
     ),
 )
 
@@ -77,7 +81,7 @@ def wrap(example: Example, jpeg: Path) -> Dataset:
     content = jpeg.read_bytes()
     dataset = Dataset()
     _identify(dataset, example)
-    _describe_acquisition(dataset)
+    _describe_acquisition(dataset, example)
     _describe_pixels(dataset, rows, columns, len(content))
     dataset.PixelData = encapsulate([content])
     dataset["PixelData"].VR = "OB"
@@ -112,15 +116,15 @@ def _identify(dataset: Dataset, example: Example) -> None:
     dataset.ImageComments = f"CC BY 4.0, Kermany et al. 2018, {DATASET_URL}"
 
 
-def _describe_acquisition(dataset: Dataset) -> None:
+def _describe_acquisition(dataset: Dataset, example: Example) -> None:
     """Set the CR Series, General Image and CR Image modules."""
     dataset.Modality = "CR"
     dataset.BodyPartExamined = "CHEST"
-    # The publishers call the whole set anterior-posterior; of the single image nothing is stated.
-    dataset.ViewPosition = ""
+    dataset.ViewPosition = example.view_position
     dataset.PatientOrientation = ""
     dataset.ImageType = ["DERIVED", "PRIMARY"]
     dataset.DerivationDescription = "JPEG file as published, wrapped in DICOM"
+    # The burnt-in side and view markers identify nobody, which is what this asks.
     dataset.BurnedInAnnotation = "NO"
 
 
