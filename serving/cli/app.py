@@ -72,6 +72,19 @@ def serve(
         launch.serve(host, port)
 
 
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Folder for summary.json and the pictures.", file_okay=False)
+    ] = Path("demo-output"),
+    json: Json = False,
+) -> None:
+    """Send example radiographs, and files it must refuse, through the real service."""
+    from serving.demo.tour import run_demo
+
+    raise typer.Exit(run_demo(out, as_json=json))
+
+
 @models_app.command("list")
 def list_models(json: Json = False) -> None:
     """List the packages that can be used."""

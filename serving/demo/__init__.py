@@ -1,0 +1,1 @@
+"""The demonstration: real files through the real service, and what came back."""
