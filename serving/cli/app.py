@@ -6,7 +6,7 @@ Runtime nor BentoML, which take a second to import.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,7 +20,10 @@ app = typer.Typer(
     help="Zhuzhen (助诊): pre-reads of medical images. Decision support for professionals; not a "
     "cleared medical device. / 供专业人员辅助决策；未经医疗器械注册审批。",
 )
-models_app = typer.Typer(no_args_is_help=True, help="Model packages: which there are, and of what.")
+models_app = typer.Typer(
+    no_args_is_help=True,
+    help="Model packages: list them, show what they are for, check that they are intact.",
+)
 app.add_typer(models_app, name="models")
 
 Json = Annotated[
@@ -126,5 +129,13 @@ def main() -> None:
     try:
         app()
     except ZhuzhenError as error:
-        typer.echo(f"zhuzhen: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        told = error.strerror or type(error).__name__
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{told}. Check the path, its permissions and the space that is left.")
+
+
+def _fail(told: str) -> NoReturn:
+    typer.echo(f"zhuzhen: {told}", err=True)
+    sys.exit(1)

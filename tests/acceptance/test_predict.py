@@ -106,6 +106,31 @@ def test_pictures_are_written_one_a_file(tmp_path: Path) -> None:
     assert first.tobytes() != second.tobytes()
 
 
+def test_a_folder_that_cannot_be_made_is_told_plainly(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    run = zhuzhen("predict", MODEL, EXAMPLES[0], "--out", file / "folder", "--json")
+    assert run.returncode == 1
+    assert str(file / "folder") in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_progress_of_many_files_is_shown_at_a_terminal_and_not_in_the_answers() -> None:
+    reader, terminal = os.openpty()
+    run = subprocess.run(
+        [ZHUZHEN, "predict", MODEL, *EXAMPLES, "--json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        check=True,
+    )
+    os.close(terminal)
+    assert b"Reading" in os.read(reader, 65_536)
+    os.close(reader)
+    assert len(lines(run)) == len(EXAMPLES)
+
+
 def test_models_are_listed_shown_and_verified() -> None:
     listed = lines(zhuzhen("models", "list", "--json"))
     package = store.load(MODEL)
