@@ -7,6 +7,7 @@ whose aspect ratio was not kept.
 """
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,14 +41,17 @@ def read(data: Path) -> Manifest:
             f"{NAME}/index.csv is not in the data folder; set ZHUZHEN_DATA to the folder that "
             f"holds {NAME}/."
         )
-    with index.open(newline="", encoding="utf-8") as stream:
-        rows = csv.DictReader(stream)
-        if tuple(rows.fieldnames or ()) != COLUMNS:
-            raise DataError(
-                f"{NAME}/index.csv has the columns {rows.fieldnames}, expected {list(COLUMNS)}."
-            )
-        # Row 1 is the header, as a spreadsheet shows it.
-        samples = tuple(_sample(root, row, number) for number, row in enumerate(rows, start=2))
+    try:
+        text = index.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{NAME}/index.csv is not UTF-8; save it again in UTF-8.") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if tuple(rows.fieldnames or ()) != COLUMNS:
+        raise DataError(
+            f"{NAME}/index.csv has the columns {rows.fieldnames}, expected {list(COLUMNS)}."
+        )
+    # Row 1 is the header, as a spreadsheet shows it.
+    samples = tuple(_sample(root, row, number) for number, row in enumerate(rows, start=2))
     return Manifest(NAME, LABELS, root, samples)
 
 

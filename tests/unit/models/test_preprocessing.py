@@ -12,7 +12,8 @@ def radiograph_like(rows: int, columns: int) -> np.ndarray:
     body = 110 + 70 * np.sin(row / rows * 5) * np.cos(column / columns * 7)
     body[rows // 4 : rows // 3, columns // 5 : columns // 2] += 40
     noise = np.random.default_rng(0).normal(0, 6, (rows, columns))
-    return np.clip(body + noise, 0, 255).astype(np.uint8)
+    grey: np.ndarray = np.clip(body + noise, 0, 255).astype(np.uint8)
+    return grey
 
 
 def test_standardise_gives_known_values() -> None:
