@@ -1,0 +1,165 @@
+import asyncio
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from serving.api_description import PROBLEM_SCHEMA
+from serving.entrance import ROUTES, Entrance
+from serving.problems import Problem
+
+LOCAL = "http://127.0.0.1:3000"
+PATIENT = "ZhangSan-19800101"
+
+
+async def recognize(request: Request) -> Response:
+    """Fail in the way that the header `fails` asks for."""
+    match request.headers.get("fails"):
+        case "loudly":
+            raise RuntimeError(f"{PATIENT} went wrong")
+        case "as bentoml":
+            return JSONResponse({"error": f"{PATIENT} went wrong"}, status_code=500)
+        case "early":
+            return PlainTextResponse("not yet", status_code=503)
+        case "otherwise":
+            return PlainTextResponse(PATIENT, status_code=418)
+        case "with a problem":
+            return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too much.").response()
+    return JSONResponse({"verdict": "accepted"})
+
+
+async def recognize_by_leaving(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ClientDisconnect
+
+
+INNER = Starlette(routes=[Route("/v1/recognize", recognize, methods=["POST"])])
+
+
+def ask(method: str = "POST", path: str = "/v1/recognize", **headers: str) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(Entrance(INNER))
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            return await client.request(method, f"{LOCAL}{path}", headers=headers)
+
+    return asyncio.run(send())
+
+
+def assert_problem(response: Any, status: int) -> dict[str, Any]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert document.keys() == PROBLEM_SCHEMA["properties"].keys()
+    assert document["status"] == status
+    assert PATIENT not in json.dumps(document)
+    return document
+
+
+def test_what_is_in_order_passes_with_headers_that_keep_it_private() -> None:
+    response = ask()
+
+    assert response.json() == {"verdict": "accepted"}
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/schema.json", "/docs.json", "/v1/recognize/", "//"])
+def test_unknown_paths_are_not_found(path: str) -> None:
+    assert_problem(ask("POST", path), 404)
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "OPTIONS", "BREW"])
+def test_other_methods_are_refused_with_those_allowed(path: str, method: str) -> None:
+    response = ask(method, path)
+
+    assert_problem(response, 405)
+    assert response.headers["allow"] == ", ".join(ROUTES[path])
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:3000", "127.0.0.1.evil.example", ""]
+)
+def test_other_names_of_this_machine_are_refused(host: str) -> None:
+    assert_problem(ask("GET", "/livez", host=host), 421)
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:3000", "127.0.0.1", "127.0.0.1:3000"])
+def test_the_local_names_pass(host: str) -> None:
+    assert ask(host=host).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [("loudly", 500), ("as bentoml", 500), ("early", 503), ("otherwise", 418)],
+)
+def test_failures_of_any_origin_have_one_shape(how: str, status: int) -> None:
+    assert_problem(ask(fails=how), status)
+
+
+def test_a_problem_passes_as_it_is() -> None:
+    response = ask(fails="with a problem")
+
+    assert assert_problem(response, 413)["detail"] == "Too much."
+
+
+def test_the_log_tells_routes_and_no_word_of_the_sender(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "zhuzhen"):
+        ask("GET", f"/patients/{PATIENT}?name={PATIENT}", referer=PATIENT)
+        ask(PATIENT, f"/v1/recognize?model={PATIENT}")
+
+    assert [record.getMessage().rsplit(" ", 2)[0] for record in caplog.records] == [
+        "GET other 404",
+        "other /v1/recognize 405",
+    ]
+    assert PATIENT not in caplog.text
+
+
+def test_a_failure_is_logged_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "zhuzhen"):
+        ask(fails="loudly")
+
+    assert "in recognize" in caplog.text
+
+
+def test_a_sender_who_leaves_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def leave() -> Message:
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/recognize",
+        "headers": [(b"host", b"localhost")],
+    }
+    with caplog.at_level(logging.INFO, "zhuzhen"):
+        asyncio.run(Entrance(recognize_by_leaving)(scope, leave, send))
+
+    assert sent == []
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_websockets_are_closed() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def connect() -> Message:
+        return {"type": "websocket.connect"}
+
+    asyncio.run(Entrance(INNER)({"type": "websocket", "path": "/"}, connect, send))
+
+    assert sent == [{"type": "websocket.close", "code": 1003}]

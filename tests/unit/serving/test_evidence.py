@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from serving.evidence import heat_of, regions_of
+
+
+def activation(*peaks: tuple[int, int, float]) -> np.ndarray:
+    found = np.full((7, 7), -1.0, np.float32)
+    for row, column, value in peaks:
+        found[row, column] = value
+    return found
+
+
+def test_a_map_that_speaks_against_the_finding_has_no_regions() -> None:
+    heat = heat_of(activation())
+
+    assert not heat.any()
+    assert regions_of(heat, rows=700, columns=700) == ()
+
+
+def test_a_region_lies_where_the_map_is_strongest() -> None:
+    # The third row and sixth column of seven: pixels 400-600 by 1000-1200 of 1400.
+    (region,) = regions_of(heat_of(activation((2, 5, 3.0))), rows=1400, columns=1400)
+
+    assert region.row < 500 < region.row + region.height
+    assert region.column < 1100 < region.column + region.width
+    assert max(region.width, region.height) <= 300
+
+
+def test_regions_are_in_pixels_of_the_stored_image() -> None:
+    heat = heat_of(activation((3, 1, 2.0)))
+
+    (square,) = regions_of(heat, rows=1000, columns=1000)
+    (wide,) = regions_of(heat, rows=1000, columns=2000)
+
+    assert (wide.row, wide.height) == (square.row, square.height)
+    assert (wide.column, wide.width) == (2 * square.column, 2 * square.width)
+
+
+def test_the_strongest_region_comes_first_and_weak_places_are_none() -> None:
+    heat = heat_of(activation((1, 1, 3.5), (5, 5, 4.0), (1, 5, 1.0)))
+
+    regions = regions_of(heat, rows=700, columns=700)
+
+    assert [region.row // 100 for region in regions] == [5, 1]
+    assert regions[0].score > regions[1].score > 0.5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_map_that_is_not_finite_says_nothing(value: float) -> None:
+    assert not heat_of(activation((2, 2, value))).any()
+
+
+@given(
+    arrays.arrays(np.float32, (7, 7), elements=st.floats(-50, 50, width=32)),
+    st.integers(1, 3000),
+    st.integers(1, 3000),
+)
+def test_regions_lie_within_the_image(found: np.ndarray, rows: int, columns: int) -> None:
+    for region in regions_of(heat_of(found), rows=rows, columns=columns):
+        assert 0 <= region.row < region.row + region.height <= rows
+        assert 0 <= region.column < region.column + region.width <= columns
+        assert 0 < region.score <= 1

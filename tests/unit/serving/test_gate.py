@@ -1,0 +1,120 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from models.errors import InputTooLargeError, UnreadableImageError
+from models.findings import ImageQuality, Verdict
+from models.intended_use import Allowed, Range
+from models.radiograph import AgeSource, RadiographFacts
+from serving.gate import judge_pixels, judge_use, refuse_unreadable
+
+RULES = (
+    Allowed("modality", ("CR", "DX")),
+    Allowed("body_part", ("CHEST",)),
+    Range("age_years", minimum=1, below=6, margin=1),
+)
+CHILD = RadiographFacts(
+    source_format="DICOM",
+    modality="CR",
+    body_part="CHEST",
+    age_years=3.0,
+    age_source=AgeSource.PATIENT_AGE,
+)
+CLEAR = ImageQuality(
+    rows=1000, columns=1200, dynamic_range=0.9, clipped_fraction=0.01, sharpness=5.0
+)
+
+
+def test_an_input_within_the_intended_use_is_accepted_without_reasons() -> None:
+    judgement = judge_use(RULES, CHILD)
+
+    assert judgement.verdict is Verdict.ACCEPTED
+    assert judgement.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("age_years", "verdict"),
+    [
+        pytest.param(-0.01, Verdict.OUTSIDE_INTENDED_USE, id="below the margin"),
+        pytest.param(0.0, Verdict.ACCEPTED, id="at the lower end of the margin"),
+        pytest.param(6.99, Verdict.ACCEPTED, id="within the upper margin"),
+        pytest.param(7.0, Verdict.OUTSIDE_INTENDED_USE, id="at the end of the upper margin"),
+        pytest.param(64.5, Verdict.OUTSIDE_INTENDED_USE, id="adult"),
+    ],
+)
+def test_age_is_held_against_the_range_and_its_margin(age_years: float, verdict: Verdict) -> None:
+    assert judge_use(RULES, replace(CHILD, age_years=age_years)).verdict is verdict
+
+
+def test_every_broken_rule_is_told_with_what_was_found_and_expected() -> None:
+    adult_leg = replace(
+        CHILD, body_part="LEG", age_years=40.25, age_source=AgeSource.BIRTH_AND_STUDY_DATE
+    )
+
+    judgement = judge_use(RULES, adult_leg)
+
+    assert judgement.verdict is Verdict.OUTSIDE_INTENDED_USE
+    assert [(r.rule, r.found, r.expected) for r in judgement.reasons] == [
+        ("body_part", "LEG", "CHEST"),
+        ("age_years", "40.2", "1 <= x < 6 (margin 1)"),
+    ]
+    assert "from PatientBirthDate and StudyDate" in judgement.reasons[1].message.en
+    assert "PatientBirthDate" in judgement.reasons[1].message.zh
+
+
+def test_facts_that_are_not_stated_break_no_rule_and_are_listed() -> None:
+    judgement = judge_use(RULES, RadiographFacts(source_format="PNG"))
+
+    assert judgement.verdict is Verdict.ACCEPTED
+    assert [(r.rule, r.found) for r in judgement.reasons] == [
+        ("modality", None),
+        ("body_part", None),
+        ("age_years", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [
+        pytest.param(1.0, Verdict.ACCEPTED, id="at the threshold"),
+        pytest.param(1.001, Verdict.OUT_OF_DISTRIBUTION, id="above it"),
+        pytest.param(math.inf, Verdict.OUT_OF_DISTRIBUTION, id="infinite"),
+        pytest.param(math.nan, Verdict.OUT_OF_DISTRIBUTION, id="not a number"),
+    ],
+)
+def test_pixels_are_refused_above_the_threshold(score: float, verdict: Verdict) -> None:
+    assert judge_pixels(judge_use(RULES, CHILD), CLEAR, score).verdict is verdict
+
+
+def test_a_uniform_image_is_refused_whatever_its_distance() -> None:
+    judgement = judge_pixels(judge_use(RULES, CHILD), replace(CLEAR, dynamic_range=0.05), 0.5)
+
+    assert judgement.verdict is Verdict.OUT_OF_DISTRIBUTION
+    assert [(r.rule, r.found, r.expected) for r in judgement.reasons] == [
+        ("dynamic_range", "0.05", ">= 0.1")
+    ]
+
+
+def test_refusal_by_pixels_still_tells_what_was_not_checked() -> None:
+    by_use = judge_use(RULES, RadiographFacts(source_format="JPEG", modality="CR"))
+
+    judgement = judge_pixels(by_use, CLEAR, 2.0)
+
+    assert [r.rule for r in judgement.reasons] == ["embedding_distance", "body_part", "age_years"]
+
+
+@pytest.mark.parametrize(
+    ("error", "rule"),
+    [
+        (UnreadableImageError("no pixels"), "file_format"),
+        (InputTooLargeError("too many pixels"), "input_size"),
+    ],
+)
+def test_unreadable_bytes_are_told_apart(error: UnreadableImageError, rule: str) -> None:
+    judgement = refuse_unreadable(error)
+
+    assert judgement.verdict is Verdict.UNREADABLE
+    (reason,) = judgement.reasons
+    assert (reason.rule, reason.message.en) == (rule, str(error))
+    assert reason.message.zh
