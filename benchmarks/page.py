@@ -94,5 +94,7 @@ def _range(figure: Figure) -> str:
 
 def _number(value: float) -> str:
     """Three digits that say something."""
+    if value == int(value):
+        return f"{value:.0f}"
     decimals = next((n for n, limit in ((0, 100), (1, 10), (2, 0.1)) if abs(value) >= limit), 4)
     return f"{value:.{decimals}f}"

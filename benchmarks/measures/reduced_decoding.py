@@ -81,15 +81,15 @@ def _agreement(bench: Bench) -> tuple[Figure, ...]:
     template = pydicom.dcmread(examples()[0])
     for path in examples():
         on_examples += _as_dicom(pydicom.dcmread(path).pixel_array, template)
-    figures = [_largest_difference(bench, f"{len(examples())} examples", on_examples)]
+    figures = _differences(bench, f"{len(examples())} examples", on_examples)
     full_size = _full_size_images(bench)
     if full_size:
         on_data = [data for data, _ in full_size]
         for _, grey in full_size:
             on_data += _as_dicom(grey, template)
-        name = f"{len(full_size)} full-size images of {_FULL_SIZE_IMAGES}"
-        figures.append(_largest_difference(bench, name, on_data))
-    return tuple(figures)
+        name = f"{len(full_size)} images of {_FULL_SIZE_IMAGES}"
+        figures += _differences(bench, name, on_data)
+    return figures
 
 
 def _as_dicom(grey: NDArray[np.uint8], template: Dataset) -> Iterator[bytes]:
@@ -106,7 +106,7 @@ def _full_size_images(bench: Bench) -> list[tuple[bytes, NDArray[np.uint8]]]:
     return [(file.read_bytes(), np.asarray(Image.open(file).convert("L"))) for file in files]
 
 
-def _largest_difference(bench: Bench, name: str, files: list[bytes]) -> Figure:
+def _differences(bench: Bench, name: str, files: list[bytes]) -> tuple[Figure, ...]:
     session = open_session(bench.package.onnx_path, threads=bench.cores)
     spec, calibration = bench.package.input_spec, bench.package.labels[0].calibration
 
@@ -116,8 +116,17 @@ def _largest_difference(bench: Bench, name: str, files: list[bytes]) -> Figure:
         (logits,) = session.run(["logits"], {"image": tensor})
         return calibration.probability(float(logits[0, 0]))
 
-    largest = max(
-        abs(probability(data, full=True) - probability(data, full=False)) for data in files
+    pairs = [(probability(data, full=True), probability(data, full=False)) for data in files]
+    largest = max(abs(full - reduced) for full, reduced in pairs)
+    changed = sum(
+        calibration.decide(full) is not calibration.decide(reduced) for full, reduced in pairs
     )
-    what = f"largest difference of a probability, {name}, {len(files)} files"
-    return Figure(what, Spread(largest, largest, largest), "", _MOST_DIFFERENCE)
+    of_what = f"{name}, {len(files)} files"
+    return (
+        _count(f"largest difference of a probability, {of_what}", largest, _MOST_DIFFERENCE),
+        _count(f"decisions that differ, {of_what}", changed, None),
+    )
+
+
+def _count(what: str, value: float, target: Target | None) -> Figure:
+    return Figure(what, Spread(value, value, value), "", target)
