@@ -30,11 +30,12 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 _REFUSALS = {
     "400": "The body is empty or not valid multipart, or an option of the query is not known.",
+    "403": "The request comes from another machine.",
     "404": "There is no such model.",
     "408": "The body did not arrive in time.",
     "413": "The body is over the limit on bytes.",
     "415": "The body has a type or encoding that is not accepted.",
-    "421": "The Host is not this machine.",
+    "421": "The Host is not a local name of this machine.",
     "503": "The model cannot be loaded.",
 }
 

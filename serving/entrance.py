@@ -31,6 +31,7 @@ _UNLOGGED = ("/livez", "/readyz", "/metrics")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _STATIC = "/static_content/"
 _LOCAL_HOSTS = ("127.0.0.1", "localhost")
+_LOCAL_ADDRESSES = ("127.0.0.1", "::1")
 
 
 class Entrance:
@@ -119,6 +120,18 @@ async def _nothing() -> Message:
 
 
 def _admit(scope: Scope) -> None:
+    """Refuse what does not come from this machine, under one of its local names, to a known route.
+
+    Raises:
+        Problem: 403, 404, 405 or 421.
+    """
+    sender = scope.get("client")
+    if sender is not None and sender[0] not in _LOCAL_ADDRESSES:
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "The request comes from another machine. The service answers on its own machine alone "
+            "until it knows who is asking.",
+        )
     headers = dict(scope["headers"])
     host = headers.get(b"host", b"").decode("latin-1").rpartition(":")[0]
     host = host or headers.get(b"host", b"").decode("latin-1")

@@ -43,9 +43,11 @@ async def recognize_by_leaving(scope: Scope, receive: Receive, send: Send) -> No
 INNER = Starlette(routes=[Route("/v1/recognize", recognize, methods=["POST"])])
 
 
-def ask(method: str = "POST", path: str = "/v1/recognize", **headers: str) -> httpx.Response:
+def ask(
+    method: str = "POST", path: str = "/v1/recognize", *, sender: str = "127.0.0.1", **headers: str
+) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(Entrance(INNER))
+        transport = httpx.ASGITransport(Entrance(INNER), client=(sender, 50000))
         async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
             return await client.request(method, f"{LOCAL}{path}", headers=headers)
 
@@ -94,6 +96,11 @@ def test_other_names_of_this_machine_are_refused(host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "localhost:3000", "127.0.0.1", "127.0.0.1:3000"])
 def test_the_local_names_pass(host: str) -> None:
     assert ask(host=host).status_code == 200
+
+
+@pytest.mark.parametrize("sender", ["192.168.1.5", "172.17.0.1", "2001:db8::1"])
+def test_other_machines_are_refused_whatever_host_they_name(sender: str) -> None:
+    assert_problem(ask(sender=sender, host="127.0.0.1"), 403)
 
 
 @pytest.mark.parametrize(

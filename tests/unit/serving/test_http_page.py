@@ -1,0 +1,31 @@
+"""docs/http.md says what the service does, all of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from serving import settings
+from serving.api_description import describe_api
+from serving.entrance import ROUTES
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [path for path in ROUTES if path != "/"])
+def test_every_route_is_described(path: str) -> None:
+    assert f"`{ROUTES[path][0]} {path}`" in PAGE
+
+
+def test_every_setting_is_described() -> None:
+    read = set(re.findall(r"ZHUZHEN_[A-Z]+", Path(settings.__file__).read_text(encoding="utf-8")))
+
+    assert read
+    assert read <= set(re.findall(r"^\| `(ZHUZHEN_[A-Z]+)`", PAGE, flags=re.MULTILINE))
+
+
+def test_every_status_is_described() -> None:
+    described = set(describe_api()["paths"]["/v1/recognize"]["post"]["responses"]) - {"200"}
+
+    assert described <= set(re.findall(r"^\| (\d{3}) \|", PAGE, flags=re.MULTILINE))
