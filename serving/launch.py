@@ -18,6 +18,9 @@ from serving.settings import Settings
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _BACKLOG = 256
+_KEEP_ALIVE_S = 75
+"""Seconds that a connection stays open without a request: longer than clients usually keep theirs,
+so that they close it and not the service, and no request meets a connection just closed."""
 _GRACE_S = 20
 """Seconds that running requests get to finish after the service was told to stop."""
 
@@ -84,17 +87,18 @@ def _config() -> uvicorn.Config:
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     from serving.service import ZhuzhenService
 
+    # What libraries tell below a warning is of no use here, and may hold what a sender wrote.
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
     )
-    logging.getLogger("bentoml").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("zhuzhen").setLevel(logging.INFO)
     return uvicorn.Config(
         ZhuzhenService.to_asgi(),
         log_config=None,
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
 

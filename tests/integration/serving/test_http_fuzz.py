@@ -71,8 +71,15 @@ def test_mutated_forms_are_answered_or_refused(client: httpx.Client) -> None:
 def test_neither_log_nor_answer_nor_metrics_tell_who_the_patient_is(
     client: httpx.Client, service_log: Path
 ) -> None:
-    names = {"PatientName": "Wang^Xiaoming", "PatientID": "ID4711"}
-    whole = radiograph_file(ramp(), **names)
+    whole = radiograph_file(
+        ramp(),
+        PatientName="Wang^Xiaoming",
+        PatientID="ID4711",
+        # Values that do not fit their type, which libraries like to quote in warnings.
+        PatientBirthDate="Xiaoming",
+        PatientAge="ID4711",
+        StudyInstanceUID="Xiaoming",
+    )
     bodies = [whole, whole[:-3000], whole.replace(b"Modality", b"M"), whole + b"\0" * 10]
 
     told = [client.post(f"{ROUTE}?overlay=true", content=body).text for body in bodies]
