@@ -105,22 +105,26 @@ def conformal_bounds(
     class at a time; the new image's own unit of weight counts as the most unusual.
     """
     positive, negative = probability[truth], probability[~truth]
-    present_from = 1 - _upper(1 - positive, weights[truth], coverage)
-    absent_to = _upper(negative, weights[~truth], coverage)
-    return float(present_from), float(absent_to)
+    # Negated and not taken from 1, which would round the bound past the image it comes from.
+    present_from = -_upper(-positive, weights[truth], coverage, most=-0.0)
+    return present_from, _upper(negative, weights[~truth], coverage, most=1.0)
 
 
 def _upper(
-    nonconformity: NDArray[np.float64], weights: NDArray[np.float64], coverage: float
+    nonconformity: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    coverage: float,
+    most: float,
 ) -> float:
     """Return the smallest value that `coverage` of the weight, the new image's included, reaches.
 
-    1 where the images are too few to promise that coverage: then nothing can be excluded.
+    `most`, the highest possible value, where the images are too few to promise that coverage: then
+    nothing can be excluded.
     """
     order = np.argsort(nonconformity, kind="stable")
     reached = np.cumsum(weights[order]) / (weights.sum() + weights.mean())
     index = int(np.searchsorted(reached, coverage - 1e-12))
-    return float(nonconformity[order][index]) if index < len(order) else 1.0
+    return float(nonconformity[order][index]) if index < len(order) else most
 
 
 def _platt(

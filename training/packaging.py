@@ -155,9 +155,14 @@ def inference_config() -> dict[str, Any]:
     Python path, since the preprocessing is defined there once.
     """
     return {
+        # One name each: MONAI reads no further than the first name of a line.
         "imports": [
-            "$import json, numpy, onnxruntime, pathlib, PIL.Image",
-            "$from models.preprocessing import InputSpec, prepare",
+            "$import json",
+            "$import numpy",
+            "$import pathlib",
+            "$from PIL import Image",
+            "$from models.preprocessing import InputSpec",
+            "$from models.preprocessing import prepare",
         ],
         "bundle_root": ".",
         "image_path": "",
@@ -165,7 +170,7 @@ def inference_config() -> dict[str, Any]:
         "metadata": f"$json.loads(pathlib.Path(@bundle_root, '{METADATA}').read_text('utf-8'))",
         "input": "$@metadata['zhuzhen']['input']",
         "preprocessing": "$InputSpec(@input['side_px'], @input['intensity'], @input['clip'])",
-        "pixels": "$numpy.asarray(PIL.Image.open(@image_path).convert('L'))",
+        "pixels": "$numpy.asarray(Image.open(@image_path).convert('L'))",
         "network_def": {
             "_target_": "onnxruntime.InferenceSession",
             "path_or_bytes": f"$str(pathlib.Path(@bundle_root, '{ONNX}'))",

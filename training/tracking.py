@@ -38,9 +38,8 @@ class Tracker:
         logging.getLogger("alembic").setLevel(logging.ERROR)
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         self.client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
-        if run_file.exists():
-            self.run_id = run_file.read_text(encoding="utf-8").strip()
-            self.client.update_run(self.run_id, status="RUNNING")
+        self._recorded: set[tuple[str, int, float]] = set()
+        if run_file.exists() and self._taken_up(run_file.read_text(encoding="utf-8").strip()):
             return
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
         number = (
@@ -53,6 +52,20 @@ class Tracker:
         self.run_id = self.client.create_run(number, run_name=name).info.run_id
         run_file.write_text(self.run_id + "\n", encoding="utf-8")
 
+    def _taken_up(self, run_id: str) -> bool:
+        """Go on with the run `run_id`; false where the registry does not know it."""
+        try:
+            self.client.update_run(run_id, status="RUNNING")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        self.run_id = run_id
+        for name in self.client.get_run(run_id).data.metrics:
+            history = self.client.get_metric_history(run_id, name)
+            self._recorded |= {(name, point.step, point.value) for point in history}
+        return True
+
     def describe(self, parameters: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
         """Record the configuration, nested keys joined by dots, and what the run stands on."""
         flat = [Param(key, str(value)[:_LONGEST_PARAMETER]) for key, value in _flat(parameters)]
@@ -61,9 +74,16 @@ class Tracker:
         self.client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in _flat(tags)])
 
     def figures(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Record numbers, for curves with the step they belong to."""
+        """Record numbers, for curves with the step they belong to.
+
+        What a resumed training tells again is not recorded twice.
+        """
         now = get_current_time_millis()
-        metrics = [Metric(name, value, now, step) for name, value in values.items()]
+        metrics = [
+            Metric(name, value, now, step)
+            for name, value in values.items()
+            if (name, step, value) not in self._recorded
+        ]
         self.client.log_batch(self.run_id, metrics=metrics)
 
     def files(self, folder: Path, under: str) -> None:

@@ -19,7 +19,7 @@ SUBTYPES = (("normal", 200), ("virus", 120), ("bacteria", 280))
 def study(seed: int = 0) -> Manifest:
     """600 images; patients have 1 to 6 of them."""
     rng = np.random.default_rng(seed)
-    samples = []
+    samples: list[Sample] = []
     patient = itertools.count()
     for subtype, images in SUBTYPES:
         left = images
