@@ -15,6 +15,7 @@ import uvicorn
 from models import store
 from models.errors import ZhuzhenError
 from serving.settings import Settings
+from serving.transfer import LargeBodyProtocol
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _BACKLOG = 256
@@ -94,6 +95,7 @@ def _config() -> uvicorn.Config:
     logging.getLogger("zhuzhen").setLevel(logging.INFO)
     return uvicorn.Config(
         ZhuzhenService.to_asgi(),
+        http=LargeBodyProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -110,7 +112,9 @@ def _listener(host: str, port: int) -> socket.socket:
             f"The service was told to listen on {host}; expected {' or '.join(LOCAL_HOSTS)}. It "
             "does not know yet who is asking, so it answers on this machine alone."
         )
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named, because asyncio sends an answer's parts without delay only on sockets that say TCP: each
+    # would wait 40 ms for the client's acknowledgement of the one before.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

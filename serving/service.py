@@ -93,6 +93,8 @@ ZhuzhenService = bentoml.service(
     # BentoML's own metrics and access log take labels and lines from the paths that senders choose.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
+    # A span for each piece of a body costs more than the piece; nothing is exported anyway.
+    tracing={"excluded_urls": [".*"]},
 )(bentoml.asgi_app(_ROUTES)(_Readings))
 """The BentoML service."""
 
