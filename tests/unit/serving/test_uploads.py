@@ -23,7 +23,9 @@ def form(*parts: bytes) -> bytes:
     return b"".join(parts) + b"--cut--\r\n"
 
 
-async def _receive(chunks: list[bytes], headers: Mapping[str, str], ends: bool) -> list[Upload]:
+async def _receive(
+    chunks: list[bytes], headers: Mapping[str, str], ends: bool, settings: Settings
+) -> list[Upload]:
     waiting = list(chunks)
 
     async def messages() -> Message:
@@ -38,13 +40,16 @@ async def _receive(chunks: list[bytes], headers: Mapping[str, str], ends: bool) 
         "method": "POST",
         "headers": [(key.encode(), value.encode("latin-1")) for key, value in headers.items()],
     }
-    return await receive(Request(scope, messages), SMALL)
+    return await receive(Request(scope, messages), settings)
 
 
 def received(
-    *chunks: bytes, headers: Mapping[str, str] | None = None, ends: bool = True
+    *chunks: bytes,
+    headers: Mapping[str, str] | None = None,
+    ends: bool = True,
+    settings: Settings = SMALL,
 ) -> list[Upload]:
-    return asyncio.run(_receive(list(chunks), headers or {}, ends))
+    return asyncio.run(_receive(list(chunks), headers or {}, ends, settings))
 
 
 def refused(*chunks: bytes, headers: Mapping[str, str] | None = None, ends: bool = True) -> Problem:
@@ -129,3 +134,15 @@ def test_files_of_a_form_keep_names_and_order() -> None:
 )
 def test_a_form_that_cannot_be_used_is_refused(body: bytes, headers: dict[str, str]) -> None:
     assert refused(body, headers=headers).status == 400
+
+
+def test_files_of_patients_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a file was written")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+
+    (upload,) = received(form(part(b"x" * 5_000_000)), headers=FORM, settings=Settings())
+
+    assert len(upload.data) == 5_000_000
