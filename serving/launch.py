@@ -112,8 +112,8 @@ def _listener(host: str, port: int) -> socket.socket:
             f"The service was told to listen on {host}; expected {' or '.join(LOCAL_HOSTS)}. It "
             "does not know yet who is asking, so it answers on this machine alone."
         )
-    # Named, because asyncio sends an answer's parts without delay only on sockets that say TCP: each
-    # would wait 40 ms for the client's acknowledgement of the one before.
+    # Named, because asyncio sends an answer's parts without delay only on sockets that say TCP;
+    # otherwise each waits 40 ms for the client's acknowledgement of the one before.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
