@@ -115,7 +115,7 @@ def test_first_version_serves_and_the_next_challenges(home: Path, tmp_path: Path
     version = client.get_model_version(MODEL, "1")
     assert version.run_id == tracker.run_id
     assert version.tags == {"package_digest": "sha256:1", "package_version": "1.0.0"}
-    source = Path(version.source.removeprefix("file://"))
+    source = Path(str(version.source).removeprefix("file://"))
     assert (source / "card.md").read_text(encoding="utf-8") == "card"
 
     # The same package is one version, however often its training is run.
