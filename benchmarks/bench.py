@@ -34,7 +34,7 @@ class Effort:
     """Most images of the dataset on which answers are compared."""
 
 
-THOROUGH = Effort(rounds=15, repeats=9, seconds=3.0, slow_rounds=5, images=28)
+THOROUGH = Effort(rounds=15, repeats=7, seconds=2.0, slow_rounds=5, images=28)
 QUICK = Effort(rounds=2, repeats=2, seconds=0.3, slow_rounds=1, images=2)
 
 
@@ -50,9 +50,9 @@ class Bench:
     data: Path | None
     """Folder of the datasets, where there is one."""
 
-    def latency(self, server: Server, body: Body) -> Contender:
+    def latency(self, server: Server, body: Body, repeats: int | None = None) -> Contender:
         """Return a contender: one client posts `body`; seconds to the answer."""
-        order = _order(server, body, clients=1, requests=self.effort.repeats)
+        order = _order(server, body, clients=1, requests=repeats or self.effort.repeats)
         return lambda: self.client.median_latency_s(order)
 
     def throughput(self, server: Server, body: Body) -> Contender:
