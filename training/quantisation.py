@@ -30,6 +30,7 @@ from models.reference import Reference
 from training import metrics
 from training.export import INPUT
 from training.graph_run import Outputs
+from training.released_graph import OUTPUTS
 
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
@@ -147,10 +148,10 @@ def judge(
         ("accuracy", accuracy[0] - accuracy[1], config.accuracy_loss),
         ("share of refused images", abs(refused[0] - refused[1]), config.refusal_change),
     )
-    reasons = [
+    reasons = _not_finite(int8) + [
         f"{name} changes by {loss:.4f}, at most {allowed:g} is accepted"
         for name, loss, allowed in losses
-        if not loss <= allowed
+        if loss > allowed
     ]
     return QuantisationGate(
         auc_fp32=area[0],
@@ -159,7 +160,8 @@ def judge(
         accuracy_int8=accuracy[1],
         refused_fp32=refused[0],
         refused_int8=refused[1],
-        largest_probability_change=float(np.abs(exact - rounded).max()),
+        # A probability that is no number is as far off as one can be.
+        largest_probability_change=float(np.nan_to_num(np.abs(exact - rounded), nan=1.0).max()),
         changed_decisions=float(((exact >= point) != (rounded >= point)).mean()),
         accepted=not reasons,
         reason="; ".join(reasons),
@@ -169,6 +171,15 @@ def judge(
 def gate_facts(gate: QuantisationGate) -> dict[str, Any]:
     """Return `gate` for the evaluation file."""
     return asdict(gate)
+
+
+def _not_finite(outputs: Outputs) -> list[str]:
+    """Return a reason for each output that is somewhere not a number: no comparison finds that."""
+    return [
+        f"{name} is not a finite number"
+        for name in OUTPUTS
+        if not np.isfinite(getattr(outputs, name)).all()
+    ]
 
 
 def _probabilities(outputs: Outputs, calibration: LabelCalibration) -> NDArray[np.float64]:

@@ -203,8 +203,12 @@ def test_gate_states_what_changed() -> None:
     assert "AUC changes by 0.0800, at most 0.03 is accepted" in gate.reason
 
 
-def test_nan_answers_are_refused() -> None:
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_answers_that_are_no_numbers_are_refused(name: str) -> None:
+    """Also where no figure falls: a distance that is no number is never above the threshold."""
     broken = outputs()
-    broken.embedding[:50] = np.nan
-    broken.logits[:50] = np.nan
-    assert not judge(outputs(), broken, TRUTH, CALIBRATION, REFERENCE, GATE).accepted
+    getattr(broken, name)[3] = np.nan
+    gate = judge(outputs(), broken, TRUTH, CALIBRATION, REFERENCE, GATE)
+    assert not gate.accepted
+    assert f"{name} is not a finite number" in gate.reason
+    assert np.isfinite(gate.largest_probability_change)

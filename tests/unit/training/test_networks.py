@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
 
 from training.networks import (
-    BATCH_NORM_EPS,
     BLOCKS,
     FEATURES,
     STAGES,
@@ -54,7 +53,7 @@ def plain_network(stored: dict[str, Tensor], images: Tensor) -> Tensor:
             stored[f"{norm}.running_var"],
             stored[f"{norm}.weight"],
             stored[f"{norm}.bias"],
-            eps=BATCH_NORM_EPS,
+            eps=1e-3,  # the TensorFlow original's
         )
         return normalised
 
