@@ -28,7 +28,9 @@ def tiny_config(epochs: int = 2) -> TrainConfig:
         input=InputSpec(SIDE_PX),
         data=DataConfig(cache_side_px=SIDE_PX),
         sampling=SamplingConfig(images_per_epoch=64, batch_images=16),
-        optimisation=OptimisationConfig(epochs=epochs, learning_rate=5e-4, ema_decay=0.7),
+        optimisation=OptimisationConfig(
+            epochs=epochs, learning_rate=5e-4, ema_decay=0.7, threads=1
+        ),
         selection=SelectionConfig(),
         graph=GraphConfig(mirror_average=True, embedding_blocks=(4,)),
         calibration=CalibrationConfig(conformal_coverage=0.8, scenario_weight=0.5),

@@ -40,7 +40,7 @@ train_members(config, tiny_study(config, data), folder, KilledInTheSecondEpoch()
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_kermany(tmp_path_factory.mktemp("data"), patients=45)
+    return write_kermany(tmp_path_factory.mktemp("data"), patients=36)
 
 
 @pytest.fixture(scope="module")
