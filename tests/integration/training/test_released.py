@@ -1,0 +1,65 @@
+"""The packages that the service ships with are what the code and configuration here make."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from monai.bundle import ConfigParser
+from PIL import Image
+
+from models.package import CARD, EVALUATION, METADATA, ModelPackage
+from models.store import RELEASED
+from tests.kermany_samples import made_up_radiograph
+from training.card import render_card
+from training.config import load_config
+from training.packaging import INFERENCE
+from training.provenance import config_digest
+
+PACKAGES = sorted(path.parent for path in RELEASED.glob("*/*/SHA256SUMS"))
+each_package = pytest.mark.parametrize("root", PACKAGES, ids=lambda root: "/".join(root.parts[-2:]))
+
+
+def evaluation_of(root: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((root / EVALUATION).read_text(encoding="utf-8"))
+    return content
+
+
+@each_package
+def test_released_package_verifies_and_is_where_its_name_says(root: Path) -> None:
+    reference = ModelPackage.load(root).reference_to
+    assert (reference.name, reference.version) == root.parts[-2:]
+
+
+@each_package
+def test_evaluation_is_of_the_configuration_here(root: Path) -> None:
+    config = load_config(root.parts[-2])
+    evaluation = evaluation_of(root)
+    assert (evaluation["model"], evaluation["version"]) == (config.name, config.version)
+    assert evaluation["provenance"]["configuration_digest"] == config_digest(config)
+
+
+@each_package
+def test_card_says_what_the_evaluation_says(root: Path) -> None:
+    card = (root / CARD).read_text(encoding="utf-8")
+    shown = [
+        name for name in (p.name for p in (root / "docs").glob("*.png")) if f"({name})" in card
+    ]
+    in_order = sorted(shown, key=card.index)
+    assert card == render_card(load_config(root.parts[-2]), evaluation_of(root), in_order)
+
+
+@each_package
+def test_monai_runs_the_released_bundle(root: Path, tmp_path: Path) -> None:
+    picture = made_up_radiograph(0, True, 256)
+    Image.fromarray(picture).save(tmp_path / "radiograph.png")
+    parser = ConfigParser()
+    parser.read_config(str(root / INFERENCE))
+    parser.read_meta(str(root / METADATA))
+    parser["bundle_root"] = str(root)
+    parser["image_path"] = str(tmp_path / "radiograph.png")
+    logits, activation_map, embedding = parser.get_parsed_content("outputs")
+    assert logits.shape == (1, len(ModelPackage.load(root).labels))
+    assert activation_map.shape[:2] == logits.shape
+    assert np.isfinite(embedding).all()
