@@ -59,6 +59,10 @@ class Range:
         """Whether `found` lies outside the range and its margin."""
         return not self.minimum - self.margin <= float(found) < self.below + self.margin
 
+    def by_margin(self, found: Any) -> bool:
+        """Whether `found` lies outside the range but within its margin."""
+        return not self.broken_by(found) and not self.minimum <= float(found) < self.below
+
 
 Rule = Allowed | Range
 
@@ -91,18 +95,23 @@ class UseCheck:
 
     broken: tuple[Reason, ...]
     unchecked: tuple[Reason, ...]
+    """Facts that the input does not state."""
+    marginal: tuple[Reason, ...] = ()
+    """Numbers that are allowed by the margin alone."""
 
 
 def check(rules: tuple[Rule, ...], facts: RadiographFacts) -> UseCheck:
     """Check `facts` against every rule; all broken rules are told, not only the first."""
-    broken, unchecked = [], []
+    broken, unchecked, marginal = [], [], []
     for rule in rules:
         found = getattr(facts, rule.fact)
         if found is None:
             unchecked.append(_not_stated(rule))
         elif rule.broken_by(found):
             broken.append(_broken(rule, found, facts))
-    return UseCheck(tuple(broken), tuple(unchecked))
+        elif isinstance(rule, Range) and rule.by_margin(found):
+            marginal.append(_by_margin(rule, found))
+    return UseCheck(tuple(broken), tuple(unchecked), tuple(marginal))
 
 
 def _not_stated(rule: Rule) -> Reason:
@@ -113,6 +122,16 @@ def _not_stated(rule: Rule) -> Reason:
         f"输入未注明{name.zh}，未能核对（应为 {rule.expected}）；仅依据像素判断",
     )
     return Reason(rule.fact, None, rule.expected, message)
+
+
+def _by_margin(rule: Range, found: Any) -> Reason:
+    name = FACT_NAMES[rule.fact]
+    shown = f"{float(found):.2f}"
+    message = Text(
+        f"{name.en} is {shown}, allowed only by the margin of {rule.margin:g}: read with care",
+        f"{name.zh}为 {shown}，仅因允许 {rule.margin:g} 的余量而被接受，请谨慎参考",
+    )
+    return Reason(rule.fact, shown, rule.expected, message)
 
 
 def _broken(rule: Rule, found: Any, facts: RadiographFacts) -> Reason:

@@ -43,7 +43,7 @@ def judge_use(rules: tuple[Rule, ...], facts: RadiographFacts) -> Judgement:
     """
     checked = check(rules, facts)
     verdict = Verdict.OUTSIDE_INTENDED_USE if checked.broken else Verdict.ACCEPTED
-    return Judgement(verdict, checked.broken + checked.unchecked)
+    return Judgement(verdict, checked.broken + checked.marginal + checked.unchecked)
 
 
 def judge_pixels(by_use: Judgement, quality: ImageQuality, ood_score: float) -> Judgement:

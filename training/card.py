@@ -28,7 +28,7 @@ def render_card(config: TrainConfig, evaluation: Mapping[str, Any], figures: Seq
     sections = [
         _opening(config),
         _use(config),
-        _performance(evaluation),
+        _performance(config, evaluation),
         _shift(evaluation),
         _changes(evaluation),
         _safety(evaluation),
@@ -79,7 +79,18 @@ def _use(config: TrainConfig) -> str:
     )
 
 
-def _performance(evaluation: Mapping[str, Any]) -> str:
+def _assumed_prevalence(config: TrainConfig) -> str:
+    share = config.calibration.prevalence
+    if share is None:
+        return "Probabilities are calibrated for the share of positives of the validation part."
+    return (
+        f"Probabilities are calibrated for places where {share:.1%} of the images show the "
+        "finding; where fewer do, they are too high. The figures above and below are at the test "
+        "part's own share."
+    )
+
+
+def _performance(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
     test = evaluation["test"]
     subgroups = test["subgroups"].items()
     columns = [
@@ -94,6 +105,8 @@ def _performance(evaluation: Mapping[str, Any]) -> str:
             f"{test['images']} images of {test['patients']} patients that nothing was chosen by, "
             f"{test['positives']} with the finding. 95 % intervals from resampled patients; "
             f"decisions at the packaged operating point {decided['operating_point']:.3f}.",
+            "",
+            _assumed_prevalence(config),
             "",
             *_figure_table(columns),
             "",

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from models.errors import DataError, ZhuzhenError
 from models.package import ModelPackage
-from models.store import RELEASED, home
+from models.store import home
 
 _STDERR = Console(stderr=True)
 
@@ -22,15 +22,16 @@ def train(
         Path | None, typer.Option(help="Folder of all data sets; by default ZHUZHEN_DATA.")
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder that gets <name>/<version>/.", show_default=False)
-    ] = RELEASED,
+        Path | None,
+        typer.Option(help="Folder that gets <name>/<version>/; by default ZHUZHEN_HOME/models."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object with the package on stdout.")
     ] = False,
 ) -> None:
     """Train MODEL from its data to a released package; continues where it was stopped."""
     try:
-        package = _train(model, _data_folder(data), out)
+        package = _train(model, _data_folder(data), out or home() / "models")
     except ZhuzhenError as error:
         _STDERR.print(f"[red]{error}[/red]", highlight=False)
         raise typer.Exit(1) from error

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets.splits import Part
+from models.errors import DataError
 from models.package import ModelPackage
+from models.store import RELEASED
 from training.card import render_card
 from training.config import TrainConfig
 from training.evaluation import headline
@@ -43,9 +45,10 @@ def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
     """Train, measure and package; return the verified package.
 
     Raises:
-        DataError: data and configuration do not fit each other.
+        DataError: data and configuration do not fit each other, or the version is released already.
         ExportRefusedError: the exported graph does not answer as the network does.
     """
+    _require_unreleased(places.packages / config.name / config.version)
     watch.stage("reading, decoding and dividing the data")
     study = read_study_data(config, places.data, places.home / "cache" / "images")
     folder = _run_folder(config, study, places.home)
@@ -59,6 +62,14 @@ def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
         raise
     tracker.finish(succeeded=True)
     return package
+
+
+def _require_unreleased(root: Path) -> None:
+    if root.exists() and root.resolve().is_relative_to(RELEASED.resolve()):
+        raise DataError(
+            f"{root.parent.name} {root.name} is released, and released packages do not change. "
+            "Raise `version` in the configuration, or name another folder by --out."
+        )
 
 
 def _make(

@@ -45,10 +45,11 @@ def libraries() -> dict[str, str]:
 def source_code() -> dict[str, str | bool | None]:
     """Return the commit of the running code and whether its files were changed since.
 
-    Both are `None` outside a git checkout.
+    Both are `None` outside a git checkout. Released packages are results, not code.
     """
     commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", "models", "datasets", "training")
+    code = ("models", "datasets", "training", ":(exclude)models/released")
+    changed = _git("status", "--porcelain", "--", *code)
     return {
         "commit": commit,
         "changed_since": None if changed is None else bool(changed),

@@ -127,9 +127,8 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
             "split_digest": split.digest_for(study.manifest),
             "images": {part.value: len(split.indices(part)) for part in Part},
             "leak_check": {
-                "groups_in_two_parts": 0,
-                "identical_files_in_two_parts": 0,
-                "near_duplicates_in_two_parts": 0,
+                # The split would have been refused had any been found: datasets.splits.check_leaks.
+                "found_in_two_parts": "none of: group, identical file, near-duplicate picture",
                 "groups_merged_for_shared_pictures": len(split.merged_groups),
             },
         },

@@ -33,6 +33,17 @@ def test_margin_widens_the_range_on_both_sides(age_years: float, broken: bool) -
 
 
 @pytest.mark.parametrize(
+    ("age_years", "told"), [(0.5, True), (1.0, False), (5.9, False), (6.0, True), (7.0, False)]
+)
+def test_age_that_only_the_margin_allows_is_told(age_years: float, told: bool) -> None:
+    found = check((AGE,), facts(age_years=age_years))
+    assert bool(found.marginal) is told
+    if told:
+        assert "only by the margin of 1" in found.marginal[0].message.en
+        assert "余量" in found.marginal[0].message.zh
+
+
+@pytest.mark.parametrize(
     ("age_years", "broken"), [(0.99, True), (1.0, False), (5.99, False), (6.0, True)]
 )
 def test_range_without_margin_is_half_open(age_years: float, broken: bool) -> None:
