@@ -1,11 +1,11 @@
 """`zhuzhen predict`: files in, answers out."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import typer
@@ -38,7 +38,8 @@ class Outcome:
 def predict_files(model: str, files: Sequence[Path], *, out: Path | None, as_json: bool) -> int:
     """Answer for each of `files`, in their order, and return the exit status.
 
-    With `out`, a picture of each pre-read is written into that folder.
+    With `out`, a picture of each pre-read is written into that folder as `<stem>.overlay.png`, or
+    with a number where that name is an input or another picture's.
 
     Raises:
         PackageError: there is no such package, or it must not be loaded.
@@ -133,13 +134,26 @@ def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]
 
 
 def _picture_paths(files: Sequence[Path], out: Path | None) -> list[Path | None]:
-    """Return where the picture of each file goes; files of one name get numbers."""
+    """Return where the picture of each file goes: to no input, and no two to one place."""
     if out is None:
         return [None] * len(files)
+    taken = {_place(path) for path in files}
+    names: dict[str, Iterator[Path]] = {}
     paths: list[Path | None] = []
-    seen: Counter[str] = Counter()
     for path in files:
-        seen[path.stem] += 1
-        number = f"-{seen[path.stem]}" if seen[path.stem] > 1 else ""
-        paths.append(out / f"{path.stem}{number}.png")
+        candidates = names.setdefault(path.stem, _picture_names(out, path.stem))
+        picture = next(name for name in candidates if _place(name) not in taken)
+        taken.add(_place(picture))
+        paths.append(picture)
     return paths
+
+
+def _picture_names(out: Path, stem: str) -> Iterator[Path]:
+    yield out / f"{stem}.overlay.png"
+    for number in count(2):
+        yield out / f"{stem}-{number}.overlay.png"
+
+
+def _place(path: Path) -> str:
+    """Return what tells two files apart, also where links lead or names ignore case."""
+    return os.path.realpath(path).casefold()

@@ -100,8 +100,9 @@ def test_pictures_are_written_one_a_file(tmp_path: Path) -> None:
     run = zhuzhen("predict", MODEL, EXAMPLES[0], same_name, "--out", out, "--json")
     assert run.returncode == 0, run.stderr
     stem = EXAMPLES[0].stem
-    assert sorted(path.name for path in out.iterdir()) == [f"{stem}-2.png", f"{stem}.png"]
-    first, second = (Image.open(out / name) for name in (f"{stem}.png", f"{stem}-2.png"))
+    names = [f"{stem}.overlay.png", f"{stem}-2.overlay.png"]
+    assert {path.name for path in out.iterdir()} == {*names}
+    first, second = (Image.open(out / name) for name in names)
     assert min(*first.size, *second.size) > 300
     assert first.tobytes() != second.tobytes()
 
