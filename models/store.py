@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from models.errors import PackageNotFoundError
+from models.errors import PackageInvalidError, PackageNotFoundError
 from models.package import ModelPackage
 
 RELEASED = Path(__file__).parent / "released"
@@ -57,8 +57,22 @@ def find(model: str) -> Path:
 
 
 def load(model: str) -> ModelPackage:
-    """Find, verify and read a package; see `find` and `ModelPackage.load` for the errors."""
-    return ModelPackage.load(find(model))
+    """Find, verify and read a package; see `find` and `ModelPackage.load` for further errors.
+
+    Raises:
+        PackageInvalidError: the package is not the one that its folder is named after.
+    """
+    folder = find(model)
+    package = ModelPackage.load(folder)
+    stated = (package.reference_to.name, package.reference_to.version)
+    if stated != (folder.parent.name, folder.name):
+        # Who asks for a version must not be answered by another one.
+        raise PackageInvalidError(
+            f"The package in {folder.parent.name}/{folder.name} says that it is "
+            f"{stated[0]} {stated[1]}; expected the name and version of its folder. Move it to "
+            f"{stated[0]}/{stated[1]}."
+        )
+    return package
 
 
 def _order(version: str) -> tuple[int, ...]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from models import store
-from models.errors import PackageNotFoundError, PackageTamperedError
+from models.errors import PackageInvalidError, PackageNotFoundError, PackageTamperedError
 from tests.package_samples import NAME, VERSION, write_tiny_package
 
 
@@ -104,3 +104,10 @@ def test_load_verifies(home: Path) -> None:
     (root / "added").write_bytes(b"")
     with pytest.raises(PackageTamperedError, match="added is not listed"):
         store.load(f"{NAME}@{VERSION}")
+
+
+@pytest.mark.parametrize("place", [f"{NAME}/9.9.9", f"other/{VERSION}"])
+def test_load_refuses_a_package_in_the_folder_of_another(home: Path, place: str) -> None:
+    write_tiny_package(home / "models" / place)
+    with pytest.raises(PackageInvalidError, match=f"{place} says that it is {NAME} {VERSION}"):
+        store.load(place.replace("/", "@"))

@@ -49,6 +49,7 @@ def test_a_precision_that_a_package_does_not_have_is_told(
     folder = tmp_path / "models" / MODEL / "99.0.0"
     shutil.copytree(store.find(MODEL), folder)
     metadata = json.loads((folder / METADATA).read_text("utf-8"))
+    metadata["version"] = "99.0.0"
     metadata["zhuzhen"]["files"].pop("int8", None)
     (folder / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
     (folder / ONNX_INT8).unlink(missing_ok=True)
