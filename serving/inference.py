@@ -34,21 +34,15 @@ class Network:
     two cores need for them one after the other, or as a batch, because a small network's layers
     do not divide well (measured: 5.6 ms of processor time an image on one thread, 7 to 12 ms on
     two threads or in batches of 8 and 16). The pool of callers is what uses the cores.
+
+    Raises:
+        PackageInvalidError: the graph cannot be run, or does not answer as the contract says.
     """
 
     def __init__(self, package: ModelPackage, precision: Precision = Precision.FP32) -> None:
-        options = ort.SessionOptions()
-        # Left alone, ONNX Runtime takes as many threads as the host has cores, even where the
-        # process may use only some of them.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(
-            str(_graph(package, precision)), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = _session(package, _graph(package, precision))
         self._check_graph(package)
-        # The first run allocates; no request should wait for that.
-        side = package.input_spec.side_px
-        self.run(np.zeros((1, side, side), np.float32))
+        self._warm_up(package)
 
     def run(self, image: NDArray[np.float32]) -> NetworkOutput:
         """Run the network on one prepared `image` of shape (1, side_px, side_px)."""
@@ -64,6 +58,45 @@ class Network:
                 f"{sorted(outputs)}; expected {_INPUT!r} and {', '.join(_OUTPUTS)}. "
                 "Use a package made for this version."
             )
+
+    def _warm_up(self, package: ModelPackage) -> None:
+        """Run once, for the first run allocates and no request should wait for that."""
+        side = package.input_spec.side_px
+        try:
+            output = self.run(np.zeros((1, side, side), np.float32))
+        except Exception as error:
+            raise _cannot_be_run(package) from error
+        labels = len(package.labels)
+        maps, embedding = output.activation_maps.shape, output.embedding.shape
+        fits = output.logits.shape == (labels,) and len(maps) == 3 and maps[0] == labels
+        if not fits or embedding != package.reference.mean.shape:
+            raise PackageInvalidError(
+                f"{package.reference_to.name}: the graph answers with logits of shape "
+                f"{output.logits.shape}, maps of {maps} and an embedding of {embedding}; expected "
+                f"({labels},), ({labels}, rows, columns) and {package.reference.mean.shape}, as "
+                "the labels and reference.npz say. Build the package anew."
+            )
+
+
+def _session(package: ModelPackage, graph: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    # Left alone, ONNX Runtime takes as many threads as the host has cores, even where the
+    # process may use only some of them.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    try:
+        return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    # The exceptions of ONNX Runtime have no base of their own.
+    except Exception as error:
+        raise _cannot_be_run(package) from error
+
+
+def _cannot_be_run(package: ModelPackage) -> PackageInvalidError:
+    return PackageInvalidError(
+        f"{package.reference_to.name} {package.reference_to.version}: ONNX Runtime "
+        f"{ort.__version__} cannot run the graph; expected a graph made for this version. Build "
+        "the package anew."
+    )
 
 
 def _graph(package: ModelPackage, precision: Precision) -> Path:
