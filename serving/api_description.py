@@ -15,7 +15,8 @@ ANSWER_SCHEMA: dict[str, Any] = json.loads(
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
-    "description": "RFC 9457 problem document; every error of every route is one.",
+    "description": "RFC 9457 problem document; every error of every route is one. Bytes that are "
+    "not HTTP reach no route: the server refuses them in plain text.",
     "type": "object",
     "additionalProperties": False,
     "required": ["type", "title", "title_zh", "status", "detail"],
@@ -30,9 +31,9 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 _REFUSALS = {
     "400": "The body is empty or not valid multipart, or an option of the query is not known.",
-    "403": "The request comes from another machine.",
+    "403": "The request comes from another machine, or from a web page of another origin.",
     "404": "There is no such model.",
-    "408": "The body did not arrive in time.",
+    "408": "The body did not arrive in time, or stopped arriving.",
     "413": "The body is over the limit on bytes.",
     "415": "The body has a type or encoding that is not accepted.",
     "421": "The Host is not a local name of this machine.",

@@ -1,6 +1,7 @@
 """What every HTTP request passes first: known routes alone, one shape for everything that fails."""
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -31,7 +32,10 @@ _UNLOGGED = ("/livez", "/readyz", "/metrics")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _STATIC = "/static_content/"
 _LOCAL_HOSTS = ("127.0.0.1", "localhost")
+_LOCAL_ORIGIN = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d+)?", re.IGNORECASE)
 _LOCAL_ADDRESSES = ("127.0.0.1", "::1")
+_LEFT = 499
+"""What proxies write where the sender left before there was an answer."""
 
 
 class Entrance:
@@ -68,7 +72,7 @@ class Entrance:
                 return
             await self._app(scope, receive, answer)
         except ClientDisconnect:
-            return
+            answer.leave()
         except Problem as problem:
             await answer.fail(problem, scope, receive)
         except Exception:  # noqa: BLE001 - the promise holds for what nobody foresaw, too
@@ -83,8 +87,8 @@ class _Answer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.status = 499
-        """Of the answer; 499, as proxies write it, where the sender left before there was one."""
+        self.status = _LEFT
+        """Of the answer, as it is counted."""
         self._started = False
         self._replaced: Problem | None = None
 
@@ -101,6 +105,10 @@ class _Answer:
         elif not message.get("more_body", False):
             problem, self._replaced = self._replaced, None
             await problem.response()({"type": "http"}, _nothing, self)
+
+    def leave(self) -> None:
+        """Note that the sender left: an error that was answered for that is not the service's."""
+        self.status = _LEFT
 
     async def fail(self, problem: Problem, scope: Scope, receive: Receive) -> None:
         """Answer `problem`, unless a response is already on its way."""
@@ -132,16 +140,7 @@ def _admit(scope: Scope) -> None:
             "The request comes from another machine. The service answers on its own machine alone "
             "until it knows who is asking.",
         )
-    headers = dict(scope["headers"])
-    host = headers.get(b"host", b"").decode("latin-1").rpartition(":")[0]
-    host = host or headers.get(b"host", b"").decode("latin-1")
-    if host not in _LOCAL_HOSTS:
-        # A web page may have a name of its own resolve to this machine; it must not read answers.
-        raise Problem(
-            HTTPStatus.MISDIRECTED_REQUEST,
-            f"The Host is not one of {', '.join(_LOCAL_HOSTS)}. The service answers on this "
-            "machine alone until it knows who is asking.",
-        )
+    _admit_page(scope)
     path, method = scope["path"], scope["method"]
     methods = ("GET", "HEAD") if path.startswith(_STATIC) else ROUTES.get(path)
     if methods is None:
@@ -151,6 +150,33 @@ def _admit(scope: Scope) -> None:
             HTTPStatus.METHOD_NOT_ALLOWED,
             f"This path takes {', '.join(methods)} alone.",
             {"Allow": ", ".join(methods)},
+        )
+
+
+def _admit_page(scope: Scope) -> None:
+    """Refuse what a web page of another site has a browser send.
+
+    Raises:
+        Problem: 403 or 421.
+    """
+    headers = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
+    hosts = [value.lower().rpartition(":") for name, value in headers if name == b"host"]
+    if not hosts or any((host or rest) not in _LOCAL_HOSTS for host, _, rest in hosts):
+        # A web page may have a name of its own resolve to this machine; it must not read answers.
+        raise Problem(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            f"The Host is not one of {', '.join(_LOCAL_HOSTS)}. The service answers on this "
+            "machine alone until it knows who is asking.",
+        )
+    origins = [value for name, value in headers if name == b"origin"]
+    if not all(_LOCAL_ORIGIN.fullmatch(origin) for origin in origins):
+        # Any page that is open in a browser of this machine could otherwise post to the service
+        # (the Origin header: RFC 6454, section 7; Fetch standard, section 3.2).
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "The request comes from a web page of another origin; expected one of "
+            f"{', '.join(f'http://{host}' for host in _LOCAL_HOSTS)}, or no Origin header. Send it "
+            "from a program, or from a page of this machine.",
         )
 
 

@@ -42,7 +42,9 @@ class ReadingRoom:
         # that must not be loaded keeps the service from starting.
         self._shelf.recognizer(settings.model)
         self._readers = ThreadPoolExecutor(settings.threads, thread_name_prefix="reader")
-        self._open_bodies = asyncio.Semaphore(settings.max_open_bodies)
+        # While a thread reads one body, the next is received.
+        open_bodies = max(settings.max_open_bodies, 2 * settings.threads)
+        self._open_bodies = asyncio.Semaphore(open_bodies)
 
     def close(self) -> None:
         """Let the readers finish what they have begun."""

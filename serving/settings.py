@@ -28,10 +28,13 @@ class Settings:
     """Bytes of one request's body, all its files together."""
     max_files: int = 64
     """Files of one multipart request."""
-    max_open_bodies: int = 32
-    """Requests whose bodies are held in memory at the same time; others wait to be received."""
+    max_open_bodies: int = 8
+    """Requests whose bodies are held in memory at the same time, but two for each thread at least;
+    others wait to be received."""
     body_timeout_s: float = 300.0
     """Seconds within which a body must have arrived."""
+    body_idle_timeout_s: float = 15.0
+    """Seconds within which the next piece of a body must have arrived."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:

@@ -1,6 +1,7 @@
 """The inputs in the body of a request: one image as it is, or several as multipart/form-data."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +18,9 @@ IMAGE_TYPES = ("application/dicom", "image/png", "image/jpeg", "application/octe
 MULTIPART = "multipart/form-data"
 BODY_NAME = "body"
 """What an input is called that has no name of its own."""
+
+# Its warnings repeat bytes of the body, which may name a patient.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,14 @@ async def receive(request: Request, settings: Settings) -> list[Upload]:
         Problem: 400, 408, 413 or 415.
     """
     multipart = is_multipart(request)
-    stream = _bounded(request, settings.max_body_bytes)
+    stream = _bounded(request, settings)
     try:
         async with asyncio.timeout(settings.body_timeout_s):
             if multipart:
                 return await _files(request, stream, settings)
             data = b"".join([chunk async for chunk in stream])
     except TimeoutError:
-        raise Problem(
-            HTTPStatus.REQUEST_TIMEOUT,
-            f"The body did not arrive within {settings.body_timeout_s:g} seconds; send it again.",
-            {"Connection": "close"},
-        ) from None
+        raise _too_late(f"The body did not arrive within {settings.body_timeout_s:g} s") from None
     if not data:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
@@ -81,16 +81,37 @@ async def receive(request: Request, settings: Settings) -> list[Upload]:
     return [Upload(BODY_NAME, data)]
 
 
-async def _bounded(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+async def _bounded(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
+    """Pass on the pieces of a body, as long as they keep coming and are not too many."""
+    limit = settings.max_body_bytes
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
     received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
+    pieces = request.stream()
+    while (piece := await _next(pieces, settings.body_idle_timeout_s)) is not None:
+        received += len(piece)
         if received > limit:
             raise _too_large(limit)
-        yield chunk
+        yield piece
+
+
+async def _next(pieces: AsyncGenerator[bytes, None], timeout_s: float) -> bytes | None:
+    """Return the next piece of a body, None after the last."""
+    try:
+        # An idle sender must not keep a place that another one waits for.
+        async with asyncio.timeout(timeout_s):
+            return await anext(pieces, None)
+    except TimeoutError:
+        raise _too_late(f"Nothing of the body arrived for {timeout_s:g} s") from None
+
+
+def _too_late(what: str) -> Problem:
+    return Problem(
+        HTTPStatus.REQUEST_TIMEOUT,
+        f"{what}; expected it without a pause. Send it again.",
+        {"Connection": "close"},
+    )
 
 
 def _too_large(limit: int) -> Problem:

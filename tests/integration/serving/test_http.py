@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -117,12 +118,12 @@ def test_a_model_can_be_named_with_its_version(client: httpx.Client) -> None:
     assert (answer["version"], answer["digest"]) == (newest.version, newest.digest)
 
 
-def raw_status(url: str, request: bytes) -> int:
-    """The status of the answer to `request` as it is, which no client library would send."""
+def raw_answer(url: str, request: bytes) -> bytes:
+    """The head of the answer to `request` as it is, which no client library would send."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(request)
-        return int(connection.recv(64).split()[1])
+        return connection.recv(4096)
 
 
 REFUSED = [
@@ -145,6 +146,7 @@ REFUSED = [
     pytest.param("POST", f"{ROUTE}?overlays=true", {}, b"x", 400, id="unknown option"),
     pytest.param("POST", f"{ROUTE}?model=a&model=b", {}, b"x", 400, id="option given twice"),
     pytest.param("GET", "/livez", {"host": "evil.example"}, b"", 421, id="another host"),
+    pytest.param("POST", ROUTE, {"origin": "https://evil.example"}, b"x", 403, id="another page"),
 ]
 
 
@@ -184,9 +186,9 @@ def test_a_body_over_the_limit_is_not_received(client: httpx.Client) -> None:
 def test_a_body_that_says_it_is_over_the_limit_is_not_waited_for(service_url: str) -> None:
     head = f"POST {ROUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
 
-    status = raw_status(service_url, f"{head}{DEFAULT_LIMITS.max_bytes + 1}\r\n\r\n".encode())
+    answer = raw_answer(service_url, f"{head}{DEFAULT_LIMITS.max_bytes + 1}\r\n\r\n".encode())
 
-    assert status == 413
+    assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/openapi.json"])
@@ -233,13 +235,28 @@ def test_metrics_count_readings_by_verdict(client: httpx.Client) -> None:
     assert refused() == before + 1
 
 
-def test_a_request_that_is_not_http_does_no_harm(client: httpx.Client, service_url: str) -> None:
-    assert raw_status(service_url, b"\x16\x03\x01 hello\r\n\r\n") == 400
+def test_a_request_that_is_not_http_is_refused_in_plain_text(
+    client: httpx.Client, service_url: str
+) -> None:
+    answer = raw_answer(service_url, b"\x16\x03\x01 hello\r\n\r\n").lower()
+
+    assert answer.startswith(b"http/1.1 400 ")
+    assert b"content-type: text/plain" in answer
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_sender_who_leaves_early_does_no_harm(client: httpx.Client, service_url: str) -> None:
+def requests_counted(client: httpx.Client, status: int) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    label = f'{{route="{ROUTE}",status="{status}"}}'
+    return sum(float(line.split()[-1]) for line in lines if f"requests_total{label}" in line)
+
+
+def test_a_sender_who_leaves_early_does_no_harm_and_is_no_failure(
+    client: httpx.Client, service_url: str, service_log: Path
+) -> None:
     host, port = service_url.removeprefix("http://").split(":")
+    left, failed = requests_counted(client, 499), requests_counted(client, 500)
+    written = service_log.stat().st_size
     for _ in range(40):
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(
@@ -247,3 +264,9 @@ def test_a_sender_who_leaves_early_does_no_harm(client: httpx.Client, service_ur
             )
 
     assert client.post(ROUTE, content=bytes_of("child-normal-1.dcm")).status_code == 200
+    deadline = time.monotonic() + 30
+    while requests_counted(client, 499) < left + 40 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert requests_counted(client, 499) == left + 40
+    assert requests_counted(client, 500) == failed
+    assert b"Traceback" not in service_log.read_bytes()[written:]

@@ -52,9 +52,14 @@ def received(
     return asyncio.run(_receive(list(chunks), headers or {}, ends, settings))
 
 
-def refused(*chunks: bytes, headers: Mapping[str, str] | None = None, ends: bool = True) -> Problem:
+def refused(
+    *chunks: bytes,
+    headers: Mapping[str, str] | None = None,
+    ends: bool = True,
+    settings: Settings = SMALL,
+) -> Problem:
     with pytest.raises(Problem) as caught:
-        received(*chunks, headers=headers, ends=ends)
+        received(*chunks, headers=headers, ends=ends, settings=settings)
     return caught.value
 
 
@@ -108,7 +113,21 @@ def test_a_body_at_the_limit_is_taken() -> None:
 
 @pytest.mark.parametrize("headers", [{}, FORM], ids=["image", "multipart"])
 def test_a_body_that_does_not_come_is_not_waited_for(headers: dict[str, str]) -> None:
-    assert refused(part(b"x"), headers=headers, ends=False).status == 408
+    problem = refused(part(b"x"), headers=headers, ends=False)
+
+    assert problem.status == 408
+    assert "within 0.2 s" in str(problem)
+
+
+@pytest.mark.parametrize("headers", [{}, FORM], ids=["image", "multipart"])
+def test_a_body_that_stops_coming_is_waited_for_less_long(headers: dict[str, str]) -> None:
+    impatient = Settings(body_timeout_s=30, body_idle_timeout_s=0.1)
+
+    problem = refused(part(b"x"), headers=headers, ends=False, settings=impatient)
+
+    assert problem.status == 408
+    assert "for 0.1 s" in str(problem)
+    assert problem.headers["Connection"] == "close"
 
 
 def test_files_of_a_form_keep_names_and_order() -> None:
@@ -134,6 +153,12 @@ def test_files_of_a_form_keep_names_and_order() -> None:
 )
 def test_a_form_that_cannot_be_used_is_refused(body: bytes, headers: dict[str, str]) -> None:
     assert refused(body, headers=headers).status == 400
+
+
+def test_nothing_of_a_form_comes_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    refused(b"ZhangSan", headers=FORM)
+
+    assert caplog.records == []
 
 
 def test_files_of_patients_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
