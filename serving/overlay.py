@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from models.findings import Decision, Finding, PreRead, Region, Verdict
 from serving.evidence import Heat
+from serving.finding_words import finding_in_words
 from serving.recognition import Reading
 
 _WIDTH_PX = 720
@@ -20,6 +21,7 @@ _MOST_HEIGHT_PX = 960
 _MARGIN_PX = 14
 _TEXT_PX = 18
 _LINE_PX = 25
+_LINE_CHARACTERS = 82
 _INK = (235, 235, 235)
 _PANEL = (24, 26, 30)
 _BOX = (0, 220, 255)
@@ -104,20 +106,25 @@ def _lines(pre_read: PreRead, title: str) -> list[Line]:
     model = f"{pre_read.model.name} {pre_read.model.version}"
     lines: list[Line] = [(title, _INK)] if title else []
     lines.append((pre_read.verdict.value.replace("_", " ").upper(), _VERDICT_INK[pre_read.verdict]))
-    lines += [
-        (_sentence(finding), _DECISION_INK[finding.decision]) for finding in pre_read.findings
-    ]
+    for finding in pre_read.findings:
+        lines += _finding_lines(finding)
     for reason in pre_read.reasons:
-        lines += [(part, _INK) for part in wrap(f"- {reason.message.en}", 82)]
+        lines += [(part, _INK) for part in wrap(f"- {reason.message.en}", _LINE_CHARACTERS)]
     lines.append((f"{model}. NOT FOR PRIMARY DIAGNOSIS - decision support only.", (170, 170, 170)))
     return lines
 
 
-def _sentence(finding: Finding) -> str:
-    return (
-        f"{finding.name.en}: {finding.decision.value}, probability {finding.probability:.2f} "
-        f"(present from {finding.operating_point:.2f})"
+def _finding_lines(finding: Finding) -> list[Line]:
+    told, *abstention = finding_in_words(
+        decision=finding.decision,
+        probability=finding.probability,
+        operating_point=finding.operating_point,
+        conformal_set=finding.conformal_set,
+        conformal_coverage=finding.conformal_coverage,
     )
+    ink = _DECISION_INK[finding.decision]
+    sentences = [f"{finding.name.en}: {finding.decision.value}, {told}", *abstention]
+    return [(part, ink) for sentence in sentences for part in wrap(sentence, _LINE_CHARACTERS)]
 
 
 def _write(sheet: Image.Image, lines: list[Line], top_px: int) -> None:

@@ -7,8 +7,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from models.findings import Decision
 from models.intended_use import FACT_NAMES
 from serving.answers import NOTICE, Answer
+from serving.finding_words import finding_in_words
 
 _NARROWEST_COLUMNS = 100
 """Characters; where no terminal says how wide it is, rich would take 80, too few for sentences."""
@@ -18,7 +20,11 @@ _VERDICT_STYLES = {
     "out_of_distribution": "yellow",
     "unreadable": "red",
 }
-_DECISION_STYLES = {"present": "bold red", "absent": "green", "indeterminate": "yellow"}
+_DECISION_STYLES = {
+    Decision.PRESENT: "bold red",
+    Decision.ABSENT: "green",
+    Decision.INDETERMINATE: "yellow",
+}
 
 
 def console_for_people() -> Console:
@@ -75,11 +81,20 @@ def _findings(answer: Answer) -> Text:
 
 
 def _finding(finding: dict[str, Any]) -> Text:
-    return Text.assemble(
-        (f"{finding['name']['en']} {finding['name']['zh']}\n", ""),
-        (finding["decision"], _DECISION_STYLES[finding["decision"]]),
-        f", probability {finding['probability']:.2f}\n",
-        (f"(present from {finding['operating_point']:.2f})", "dim"),
+    decision = Decision(finding["decision"])
+    lines = finding_in_words(
+        decision=decision,
+        probability=finding["probability"],
+        operating_point=finding["operating_point"],
+        conformal_set=finding["conformal_set"],
+        conformal_coverage=finding["conformal_coverage"],
+    )
+    return Text("\n").join(
+        [
+            Text(f"{finding['name']['en']} {finding['name']['zh']}"),
+            Text(decision.value, style=_DECISION_STYLES[decision]),
+            *(Text(line) for line in lines),
+        ]
     )
 
 

@@ -23,7 +23,11 @@ BOX = (0, 220, 255)
 
 
 def reading(
-    pixels: np.ndarray, *regions: Region, rows: int | None = None, reasons: tuple[Reason, ...] = ()
+    pixels: np.ndarray,
+    *regions: Region,
+    rows: int | None = None,
+    reasons: tuple[Reason, ...] = (),
+    decision: Decision = Decision.PRESENT,
 ) -> Reading:
     finding = Finding(
         label="pneumonia",
@@ -31,7 +35,7 @@ def reading(
         codes=(),
         probability=0.9,
         operating_point=0.5,
-        decision=Decision.PRESENT,
+        decision=decision,
         conformal_set=("present",),
         conformal_coverage=0.95,
         regions=regions,
@@ -113,6 +117,15 @@ def test_every_reason_takes_room() -> None:
 
     # Three lines a reason, and the title.
     assert long.height - short.height == 10 * 25
+
+
+def test_an_abstention_takes_a_line_for_its_reason() -> None:
+    pixels = np.zeros((100, 100), np.uint8)
+
+    certain = draw_overlay(reading(pixels))
+    abstaining = draw_overlay(reading(pixels, decision=Decision.INDETERMINATE))
+
+    assert abstaining.height - certain.height == 25
 
 
 def test_png_holds_the_picture() -> None:
