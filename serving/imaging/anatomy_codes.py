@@ -55,6 +55,23 @@ BODY_PART_BY_CODE: dict[str, str] = {
 }
 """Code value of Anatomic Region Sequence (0008,2218) -> Body Part Examined (0018,0015)."""
 
+BODY_PART_BY_SPELLING: dict[str, str] = {
+    "THORAX": "CHEST",
+    "CHEST PA": "CHEST",
+    "CHEST_PA": "CHEST",
+    "CHEST AP": "CHEST",
+    "CHEST_AP": "CHEST",
+    "CHEST PORT": "CHEST",
+    "CHEST PORTABLE": "CHEST",
+    "PORT CHEST": "CHEST",
+    "PORTABLE CHEST": "CHEST",
+}
+"""What devices write in Body Part Examined (0018,0015) -> the term of PS3.16, Annex L for it.
+
+CHEST is the standard's (Table L-1); the spellings are habits of manufacturers and hospitals, taken
+from no standard. Those that name a lateral view are left out: they must not pass as a frontal chest.
+"""
+
 VIEW_BY_CODE: dict[str, str] = {
     "272479007": "PA",
     "R-10214": "PA",

@@ -4,7 +4,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from models.radiograph import RadiographFacts
-from serving.imaging.anatomy_codes import BODY_PART_BY_CODE, VIEW_BY_CODE
+from serving.imaging.anatomy_codes import BODY_PART_BY_CODE, BODY_PART_BY_SPELLING, VIEW_BY_CODE
 from serving.imaging.dicom_header import DicomHeader
 from serving.imaging.dicom_values import code_string, has, is_filled, items, number, text
 from serving.imaging.patient_age import read_age
@@ -41,6 +41,12 @@ def _code_string(dataset: Dataset, keyword: str, name: str, remarks: list[str]) 
 
 def _body_part(dataset: Dataset, remarks: list[str]) -> str | None:
     plain = _code_string(dataset, "BodyPartExamined", "Body Part Examined (0018,0015)", remarks)
+    if plain in BODY_PART_BY_SPELLING:
+        term = BODY_PART_BY_SPELLING[plain]
+        remarks.append(
+            f"Body Part Examined (0018,0015) is {plain}; it was read as {term} (PS3.16, Annex L)."
+        )
+        plain = term
     coded = _from_code(dataset, "AnatomicRegionSequence", BODY_PART_BY_CODE)
     if plain and coded and plain != coded:
         remarks.append(

@@ -10,7 +10,7 @@ from pydicom.sr._snomed_dict import mapping
 
 from models.radiograph import AgeSource, RadiographFacts
 from serving.imaging import read_radiograph
-from serving.imaging.anatomy_codes import BODY_PART_BY_CODE, VIEW_BY_CODE
+from serving.imaging.anatomy_codes import BODY_PART_BY_CODE, BODY_PART_BY_SPELLING, VIEW_BY_CODE
 from tests.dicom_samples import encode, radiograph_dataset, ramp
 
 LATIN_NAME = "Wang^Xiaoming"
@@ -69,6 +69,30 @@ def test_absent_facts_are_none() -> None:
 )
 def test_body_part_is_read_plain_or_coded(elements: dict[str, Any], body_part: str | None) -> None:
     assert _facts(**elements).body_part == body_part
+
+
+@pytest.mark.parametrize("spelling", [*BODY_PART_BY_SPELLING, "Chest PA ", "port chest"])
+def test_what_devices_write_for_the_chest_is_read_as_the_chest(spelling: str) -> None:
+    facts = _facts(BodyPartExamined=spelling)
+
+    assert facts.body_part == "CHEST"
+    (remark,) = facts.remarks
+    assert f"is {spelling.strip().upper()}; it was read as CHEST" in remark
+
+
+@pytest.mark.parametrize("other", ["CHEST LAT", "CHESTABDOMEN", "CHEST PHANTOM", "ABDOMEN", "PORT"])
+def test_what_is_not_known_to_mean_the_chest_stays_as_it_is(other: str) -> None:
+    facts = _facts(BodyPartExamined=other)
+
+    assert facts.body_part == other
+    assert facts.remarks == ()
+
+
+def test_a_code_for_the_chest_agrees_with_a_spelling_of_it() -> None:
+    facts = _facts(BodyPartExamined="THORAX", AnatomicRegionSequence=_code("816094009"))
+
+    assert facts.body_part == "CHEST"
+    assert not any("disagrees" in remark for remark in facts.remarks)
 
 
 @pytest.mark.parametrize(
