@@ -22,18 +22,18 @@ def finding_in_words(
     conformal_set: Sequence[str],
     conformal_coverage: float,
 ) -> tuple[str, ...]:
-    """Return the lines that tell a finding: the probability, and why the model abstains if it does.
+    """Return the probability, the operating point and, if the model abstains, why it does.
 
     The arguments are those of `models.findings.Finding`.
     """
     told = (
-        f"probability {probability_in_words(probability)} "
-        f"(present from {probability_in_words(operating_point)})"
+        f"probability {probability_in_words(probability)}",
+        f"(present from {probability_in_words(operating_point)})",
     )
     if decision is not Decision.INDETERMINATE:
-        return (told,)
+        return told
     coverage = f"at {100 * conformal_coverage:g} % coverage"
-    return told, f"abstains: {_abstention(conformal_set, coverage)}"
+    return *told, f"abstains: {_abstention(conformal_set, coverage)}"
 
 
 def _abstention(conformal_set: Sequence[str], coverage: str) -> str:

@@ -115,7 +115,7 @@ def _lines(pre_read: PreRead, title: str) -> list[Line]:
 
 
 def _finding_lines(finding: Finding) -> list[Line]:
-    told, *abstention = finding_in_words(
+    probability, threshold, *abstention = finding_in_words(
         decision=finding.decision,
         probability=finding.probability,
         operating_point=finding.operating_point,
@@ -123,7 +123,8 @@ def _finding_lines(finding: Finding) -> list[Line]:
         conformal_coverage=finding.conformal_coverage,
     )
     ink = _DECISION_INK[finding.decision]
-    sentences = [f"{finding.name.en}: {finding.decision.value}, {told}", *abstention]
+    told = f"{finding.name.en}: {finding.decision.value}, {probability} {threshold}"
+    sentences = [told, *abstention]
     return [(part, ink) for sentence in sentences for part in wrap(sentence, _LINE_CHARACTERS)]
 
 

@@ -69,7 +69,7 @@ BODY_PART_BY_SPELLING: dict[str, str] = {
 """What devices write in Body Part Examined (0018,0015) -> the term of PS3.16, Annex L for it.
 
 CHEST is the standard's (Table L-1); the spellings are habits of manufacturers and hospitals, taken
-from no standard. Those that name a lateral view are left out: they must not pass as a frontal chest.
+from no standard. Those that name a lateral view are left out: it must not pass as a frontal chest.
 """
 
 VIEW_BY_CODE: dict[str, str] = {
