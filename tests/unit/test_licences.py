@@ -14,6 +14,7 @@ PERMISSIVE = re.compile(
 )
 STRONG_COPYLEFT = re.compile(r"\bA?GPL|GNU (?:Affero )?General Public", re.IGNORECASE)
 
+
 def service_closure() -> list[str]:
     """Names of all distributions that the base installation and the demonstration bring along."""
     found: set[str] = set()
