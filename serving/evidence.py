@@ -48,34 +48,33 @@ def regions_of(heat: Heat, *, rows: int, columns: int) -> tuple[Region, ...]:
     return tuple(sorted(regions, key=lambda region: -region.score)[:_MOST_REGIONS])
 
 
-Cell = tuple[int, int]
-"""Row and column on the grid."""
+Cells = list[int]
+"""Cells of the grid by their number, counted along the rows."""
 
 
-def _connected(mask: NDArray[np.bool_]) -> list[list[Cell]]:
+def _connected(mask: NDArray[np.bool_]) -> list[Cells]:
     """Return the cells of each part of `mask` whose cells touch along an edge."""
-    waiting: set[Cell] = {(row, column) for row, column in np.argwhere(mask).tolist()}
+    # A frame of cells that belong to nothing keeps the ends of two rows from being neighbours.
+    framed = np.pad(mask, ((0, 0), (0, 1)))
+    width = framed.shape[1]
+    waiting = set(np.flatnonzero(framed).tolist())
     parts = []
     while waiting:
         part = [waiting.pop()]
-        for row, column in part:
-            for neighbour in (
-                (row - 1, column),
-                (row + 1, column),
-                (row, column - 1),
-                (row, column + 1),
-            ):
+        for cell in part:
+            for neighbour in (cell - width, cell + width, cell - 1, cell + 1):
                 if neighbour in waiting:
                     waiting.remove(neighbour)
                     part.append(neighbour)
-        parts.append(part)
+        parts.append([cell - cell // width for cell in part])
     return parts
 
 
-def _region(cells: list[Cell], heat: Heat, rows: int, columns: int) -> Region:
+def _region(cells: Cells, heat: Heat, rows: int, columns: int) -> Region:
     grid_rows, grid_columns = heat.shape
-    top, bottom = min(row for row, _ in cells), max(row for row, _ in cells) + 1
-    left, right = min(column for _, column in cells), max(column for _, column in cells) + 1
+    cell_rows, cell_columns = np.divmod(np.array(cells), grid_columns)
+    top, bottom = int(cell_rows.min()), int(cell_rows.max()) + 1
+    left, right = int(cell_columns.min()), int(cell_columns.max()) + 1
     row_px, column_px = top * rows // grid_rows, left * columns // grid_columns
     return Region(
         column=column_px,
@@ -83,5 +82,5 @@ def _region(cells: list[Cell], heat: Heat, rows: int, columns: int) -> Region:
         # An image may have fewer pixels than the grid has cells.
         width=max(1, right * columns // grid_columns - column_px),
         height=max(1, bottom * rows // grid_rows - row_px),
-        score=float(np.mean([heat[cell] for cell in cells])),
+        score=float(heat.ravel()[cells].mean()),
     )

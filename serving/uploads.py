@@ -65,14 +65,17 @@ async def receive(request: Request, settings: Settings) -> list[Upload]:
         Problem: 400, 408, 413 or 415.
     """
     multipart = is_multipart(request)
-    stream = _bounded(request, settings)
+    _require_acceptable_length(request, settings.max_body_bytes)
     try:
-        async with asyncio.timeout(settings.body_timeout_s):
+        # An idle sender must not keep a place that another one waits for.
+        wait_s = min(settings.body_idle_timeout_s, settings.body_timeout_s)
+        async with asyncio.timeout(wait_s) as patience:
+            stream = _bounded(request, settings, patience)
             if multipart:
                 return await _files(request, stream, settings)
-            data = b"".join([chunk async for chunk in stream])
+            data = b"".join([piece async for piece in stream])
     except TimeoutError:
-        raise _too_late(f"The body did not arrive within {settings.body_timeout_s:g} s") from None
+        raise _too_late(settings) from None
     if not data:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
@@ -81,35 +84,33 @@ async def receive(request: Request, settings: Settings) -> list[Upload]:
     return [Upload(BODY_NAME, data)]
 
 
-async def _bounded(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
-    """Pass on the pieces of a body, as long as they keep coming and are not too many."""
-    limit = settings.max_body_bytes
+def _require_acceptable_length(request: Request, limit: int) -> None:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
+
+
+async def _bounded(
+    request: Request, settings: Settings, patience: asyncio.Timeout
+) -> AsyncGenerator[bytes, None]:
+    """Pass on the pieces of a body, as long as they are not too many, and wait on after each."""
+    now = asyncio.get_running_loop().time
+    last = now() + settings.body_timeout_s
     received = 0
-    pieces = request.stream()
-    while (piece := await _next(pieces, settings.body_idle_timeout_s)) is not None:
+    async for piece in request.stream():
         received += len(piece)
-        if received > limit:
-            raise _too_large(limit)
+        if received > settings.max_body_bytes:
+            raise _too_large(settings.max_body_bytes)
+        # One deadline that moves: a radiograph comes in dozens of pieces.
+        patience.reschedule(min(now() + settings.body_idle_timeout_s, last))
         yield piece
 
 
-async def _next(pieces: AsyncGenerator[bytes, None], timeout_s: float) -> bytes | None:
-    """Return the next piece of a body, None after the last."""
-    try:
-        # An idle sender must not keep a place that another one waits for.
-        async with asyncio.timeout(timeout_s):
-            return await anext(pieces, None)
-    except TimeoutError:
-        raise _too_late(f"Nothing of the body arrived for {timeout_s:g} s") from None
-
-
-def _too_late(what: str) -> Problem:
+def _too_late(settings: Settings) -> Problem:
     return Problem(
         HTTPStatus.REQUEST_TIMEOUT,
-        f"{what}; expected it without a pause. Send it again.",
+        f"The body paused for {settings.body_idle_timeout_s:g} s or took more than "
+        f"{settings.body_timeout_s:g} s; expected it without a pause. Send it again.",
         {"Connection": "close"},
     )
 
