@@ -71,7 +71,7 @@ class Region:
     width: int
     height: int
     score: float
-    """Mean activation of the region relative to the image's strongest, 0 to 1."""
+    """Mean heat of the region: 0 what half the image exceeds, 1 the image's strongest place."""
 
 
 @dataclass(frozen=True, slots=True)

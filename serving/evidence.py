@@ -14,25 +14,27 @@ _GRID_SIDE = 40
 """Cells along each side of the grid on which regions are drawn: fine enough for a box that does not
 jump by a whole cell of the map, coarse enough to be searched in well under a millisecond."""
 _LEVEL = 0.5
-"""Share of the strongest activation from which a place belongs to a region."""
+"""Share of the way from the usual to the strongest place from which one belongs to a region."""
 _SMALLEST_CELLS = 8
 """Regions below this many cells (half a percent of the image) are not told."""
 _MOST_REGIONS = 4
 
 Heat = NDArray[np.float32]
-"""Shape (_GRID_SIDE, _GRID_SIDE) over the whole image, 0 nothing to 1 the strongest place."""
+"""Shape (_GRID_SIDE, _GRID_SIDE) over the whole image: 0 the usual place or less, 1 the most."""
 
 
 def heat_of(activation_map: NDArray[np.float32]) -> Heat:
     """Return what in `activation_map`, shape (rows, columns), speaks for the finding.
 
-    Where nothing does, the result is 0 everywhere.
+    Counted from what half the image exceeds: in diffuse disease nearly every place speaks for it,
+    and a reader wants to know where most. Where nothing does, the result is 0 everywhere.
     """
     positive = np.maximum(activation_map, 0.0)
-    strongest = float(positive.max())
-    if strongest <= 0.0 or not np.isfinite(strongest):
+    usual, strongest = float(np.median(positive)), float(positive.max())
+    if not np.isfinite(strongest) or strongest <= usual:
         return np.zeros((_GRID_SIDE, _GRID_SIDE), np.float32)
-    relative = Image.fromarray((positive / strongest).astype(np.float32))
+    above = np.maximum(positive - usual, 0.0) / (strongest - usual)
+    relative = Image.fromarray(above.astype(np.float32))
     fine = relative.resize((_GRID_SIDE, _GRID_SIDE), Image.Resampling.BILINEAR)
     heat: Heat = np.clip(np.asarray(fine), 0.0, 1.0)
     return heat

@@ -64,3 +64,19 @@ def test_regions_lie_within_the_image(found: np.ndarray, rows: int, columns: int
         assert 0 <= region.row < region.row + region.height <= rows
         assert 0 <= region.column < region.column + region.width <= columns
         assert 0 < region.score <= 1
+
+
+def test_heat_shows_where_most_speaks_for_it_though_every_place_does() -> None:
+    diffuse = np.full((7, 7), 2.0, np.float32)
+    diffuse[1, 5] = 5.0
+
+    heat = heat_of(diffuse)
+
+    assert heat[:, :20].max() == 0.0
+    (region,) = regions_of(heat, rows=700, columns=700)
+    assert region.column > 350
+    assert region.row + region.height < 350
+
+
+def test_heat_of_a_map_that_is_the_same_everywhere_is_none() -> None:
+    assert not heat_of(np.full((7, 7), 2.0, np.float32)).any()
