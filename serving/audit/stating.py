@@ -1,0 +1,108 @@
+"""Making the next checkpoint, and reading those that were made."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from serving.audit.chain import Head, genesis
+from serving.audit.checkpoints import (
+    Checkpoint,
+    SignedCheckpoint,
+    Signer,
+    Tombstone,
+    first_previous,
+)
+from serving.audit.events import utc_text
+from serving.audit.tables import CHECKPOINTS, EVENTS
+
+
+def state_heads(
+    connection: Connection, signer: Signer, tombstones: Mapping[int, Tombstone] | None = None
+) -> SignedCheckpoint | None:
+    """Sign how far every lane has come and store it.
+
+    Returns the last checkpoint if nothing came since, and `None` if another writer was quicker.
+    What is signed has been committed before: the last checkpoint is read first and the heads after
+    it, so that no checkpoint is behind the one that it follows.
+    """
+    last = last_checkpoint(connection)
+    opened = last.opened() if last is not None else None
+    heads = heads_of_all(connection)
+    if opened is not None and heads == opened.heads and not tombstones:
+        return last
+    checkpoint = Checkpoint(
+        number=opened.number + 1 if opened else 1,
+        made_at=utc_text(datetime.now(UTC)),
+        heads={**(opened.heads if opened else {}), **heads},
+        previous=last.digest if last else first_previous(),
+        tombstones={**(opened.tombstones if opened else {}), **(tombstones or {})},
+    )
+    signed = signer.sign(checkpoint)
+    row = {
+        "number": checkpoint.number,
+        "payload": signed.payload.decode(),
+        "key_id": signed.key_id,
+        "signature": signed.signature,
+    }
+    try:
+        connection.execute(insert(CHECKPOINTS), row)
+        connection.commit()
+    except IntegrityError:
+        connection.rollback()
+        return None
+    return signed
+
+
+def heads_of_all(connection: Connection) -> dict[int, Head]:
+    """Return the last event of each lane that has any."""
+    found: dict[int, Head] = {}
+    lane = _lane_after(connection, -1)
+    while lane is not None:
+        found[lane] = head_of(connection, lane)
+        lane = _lane_after(connection, lane)
+    return found
+
+
+def head_of(connection: Connection, lane: int) -> Head:
+    """Return the last event of `lane`."""
+    query = (
+        select(EVENTS.c.sequence, EVENTS.c.hash)
+        .where(EVENTS.c.lane == lane)
+        .order_by(EVENTS.c.sequence.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return genesis(lane) if row is None else Head(row.sequence, bytes(row.hash))
+
+
+def _lane_after(connection: Connection, lane: int) -> int | None:
+    """Return the next lane that has events, by a look into the primary key, not a walk along it."""
+    query = select(EVENTS.c.lane).where(EVENTS.c.lane > lane).order_by(EVENTS.c.lane).limit(1)
+    return connection.execute(query).scalar()
+
+
+def last_checkpoint(connection: Connection) -> SignedCheckpoint | None:
+    """Return the checkpoint with the highest number."""
+    query = select(CHECKPOINTS).order_by(CHECKPOINTS.c.number.desc()).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else _signed(row)
+
+
+def checkpoint_numbered(connection: Connection, number: int) -> SignedCheckpoint | None:
+    """Return the checkpoint of that number."""
+    query = select(CHECKPOINTS).where(CHECKPOINTS.c.number == number)
+    row = connection.execute(query).first()
+    return None if row is None else _signed(row)
+
+
+def all_checkpoints(connection: Connection) -> Iterator[tuple[int, SignedCheckpoint]]:
+    """Yield the number and content of every checkpoint, in order."""
+    query = select(CHECKPOINTS).order_by(CHECKPOINTS.c.number)
+    for row in connection.execution_options(yield_per=1000).execute(query):
+        yield row.number, _signed(row)
+
+
+def _signed(row: Row[tuple[object, ...]]) -> SignedCheckpoint:
+    return SignedCheckpoint(row.payload.encode(), row.key_id, bytes(row.signature))

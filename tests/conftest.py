@@ -1,0 +1,29 @@
+"""Fixtures that several layers of tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import PostgresServer, find_postgresql, running_postgresql
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this session's own."""
+    programs = find_postgresql()
+    if programs is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian package postgresql)")
+    with running_postgresql(programs) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'records.sqlite3'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    with server.fresh_database() as url:
+        yield url
