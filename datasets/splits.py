@@ -68,7 +68,7 @@ def split_by_group(
     manifest: Manifest,
     fractions: Mapping[Part, float],
     seed: int,
-    hashes: NDArray[np.bool_],
+    hashes: NDArray[np.bool_] | None,
 ) -> Split:
     """Assign every group to a part so that each subtype comes near its `fractions`.
 
@@ -79,7 +79,7 @@ def split_by_group(
         manifest: what to divide.
         fractions: share of each part; all above 0, together 1.
         seed: decides between equal groups.
-        hashes: difference hashes of the images, shape (samples, bits).
+        hashes: difference hashes of the images, shape (samples, bits); None for a table.
 
     Raises:
         DataError: the fractions do not fit, or a leak was found in the result.
@@ -95,7 +95,7 @@ def split_by_group(
     return split
 
 
-def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_]) -> None:
+def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_] | None) -> None:
     """Make sure that no group, file or picture is in two parts.
 
     Raises:
@@ -111,7 +111,7 @@ def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_]) -> 
                     f"One {what} is in two parts of the split: {name} in {first}, "
                     f"{sample.sample_id} in {part}. Keep them together."
                 )
-    for left, right in near_pairs(hashes):
+    for left, right in _near(hashes):
         if split.parts[left] is not split.parts[right]:
             names = [manifest.samples[index].sample_id for index in (left, right)]
             raise DataError(
@@ -122,7 +122,7 @@ def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_]) -> 
 
 
 def _units(
-    manifest: Manifest, hashes: NDArray[np.bool_]
+    manifest: Manifest, hashes: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.intp], tuple[tuple[str, ...], ...]]:
     """Return the number of each sample's unit (a group, or merged groups), and what was merged."""
     groups = manifest.groups()
@@ -133,7 +133,7 @@ def _units(
             group = parent[group]
         return group
 
-    for left, right in near_pairs(hashes) + _same_file(manifest):
+    for left, right in _near(hashes) + _same_file(manifest):
         pair = sorted((root(str(groups[left])), root(str(groups[right]))))
         parent[pair[1]] = pair[0]
     members: dict[str, list[str]] = {}
@@ -142,6 +142,10 @@ def _units(
     number = {name: index for index, name in enumerate(sorted(members))}
     merged = tuple(tuple(names) for names in members.values() if len(names) > 1)
     return np.array([number[root(str(group))] for group in groups]), merged
+
+
+def _near(hashes: NDArray[np.bool_] | None) -> list[tuple[int, int]]:
+    return [] if hashes is None else near_pairs(hashes)
 
 
 def _same_file(manifest: Manifest) -> list[tuple[int, int]]:

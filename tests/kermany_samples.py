@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets.chest_xray_kermany import COLUMNS, NAME
-
+NAME = "chest_xray_kermany"
+COLUMNS = ("path", "label", "subtype", "patient_key")
 SIDE_PX = 64
 
 

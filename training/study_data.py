@@ -1,13 +1,11 @@
 """The data of one training: images, labels, split, acquisition. Computed once and then the same."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import chest_xray_kermany
 from datasets.acquisition import (
     ShiftedValidation,
     acquisition_propensity,
@@ -17,14 +15,10 @@ from datasets.acquisition import (
 from datasets.duplicates import difference_hashes
 from datasets.images import decoded
 from datasets.manifest import Manifest
+from datasets.reading import read
 from datasets.splits import Part, Split, split_by_group
 from models.errors import DataError
 from training.config import TrainConfig
-
-SOURCES: Mapping[str, Callable[[Path], Manifest]] = {
-    chest_xray_kermany.NAME: chest_xray_kermany.read,
-}
-"""The data sets that can be trained on, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +62,7 @@ def read_study_data(config: TrainConfig, data: Path, cache: Path) -> StudyData:
     Raises:
         DataError: the source is unknown or its data do not fit; see `datasets`.
     """
-    if config.data.source not in SOURCES:
-        raise DataError(
-            f"There is no data set {config.data.source!r}; known are {', '.join(SOURCES)}."
-        )
-    manifest = SOURCES[config.data.source](data)
+    manifest = read(config.data.source, data)
     if manifest.labels != config.package.labels:
         raise DataError(
             f"The package is to find {list(config.package.labels)}, the data set has labels for "

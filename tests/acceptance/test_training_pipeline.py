@@ -14,8 +14,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from datasets import chest_xray_kermany
 from datasets.images import decoded
+from datasets.reading import read
 from models.package import CARD, EVALUATION, ONNX, ModelPackage, verify
 from models.preprocessing import prepare
 from training.tracking import CHALLENGER, CHAMPION, EXPERIMENT
@@ -23,14 +23,15 @@ from training.tracking import CHALLENGER, CHAMPION, EXPERIMENT
 ROOT = Path(__file__).resolve().parents[2]
 ZHUZHEN = Path(sys.executable).with_name("zhuzhen")
 CONFIGURATION, NAME, VERSION = "chest-xray-pneumonia-quick", "chest-xray-pneumonia", "0.0.2"
+DATA_SET = "chest_xray_kermany"
 
 pytestmark = [
     pytest.mark.data,
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
     pytest.mark.skipif(
-        not (Path(os.environ.get("ZHUZHEN_DATA", "")) / chest_xray_kermany.NAME).is_dir(),
-        reason=f"{chest_xray_kermany.NAME} is not under ZHUZHEN_DATA: there is nothing to train on",
+        not (Path(os.environ.get("ZHUZHEN_DATA", "")) / DATA_SET).is_dir(),
+        reason=f"{DATA_SET} is not under ZHUZHEN_DATA: there is nothing to train on",
     ),
 ]
 
@@ -88,7 +89,7 @@ def test_package_verifies_and_is_the_one_that_was_told(trained: Trained) -> None
 
 def test_package_predicts_as_it_was_evaluated(trained: Trained, package: ModelPackage) -> None:
     """Read the images again, run the released graph, and find the calibrated accuracy."""
-    manifest = chest_xray_kermany.read(Path(os.environ["ZHUZHEN_DATA"]))
+    manifest = read(DATA_SET, Path(os.environ["ZHUZHEN_DATA"]))
     few = manifest.subset(np.arange(0, len(manifest), len(manifest) // 160))
     pixels = decoded(few, 224, trained.home / "cache")
     session = ort.InferenceSession(str(package.onnx_path), providers=["CPUExecutionProvider"])
@@ -134,7 +135,7 @@ def test_evaluation_says_what_it_was_made_from_and_names_no_patient(trained: Tra
         assert digest.startswith("sha256:")
     images = provenance["data"]["images"]
     assert sum(images.values()) >= 360
-    manifest = chest_xray_kermany.read(Path(os.environ["ZHUZHEN_DATA"]))
+    manifest = read(DATA_SET, Path(os.environ["ZHUZHEN_DATA"]))
     told = (trained.root / EVALUATION).read_text(encoding="utf-8")
     told += (trained.root / CARD).read_text(encoding="utf-8")
     assert not [group for group in set(manifest.groups().tolist()) if f'"{group}"' in told]
