@@ -1,0 +1,19 @@
+"""Stored objects, encrypted and addressed by their content."""
+
+from serving.objects.store import (
+    ObjectNotFoundError,
+    ObjectStore,
+    ObjectWriter,
+    StoredObject,
+    digest_of,
+    open_objects,
+)
+
+__all__ = [
+    "ObjectNotFoundError",
+    "ObjectStore",
+    "ObjectWriter",
+    "StoredObject",
+    "digest_of",
+    "open_objects",
+]

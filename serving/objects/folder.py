@@ -1,0 +1,170 @@
+"""Files of a folder that are there whole or not at all.
+
+Everything that knows of a file system is here: another place, such as S3 through fsspec, is another
+`Shelf` under the same store.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+class Shelf(Protocol):
+    """Where the store keeps its encrypted objects, by name."""
+
+    def begin(self) -> "Draft":
+        """Begin to write an object whose name is not known yet."""
+        ...
+
+    def read(self, name: str) -> BinaryIO:
+        """Open an object to read.
+
+        Raises:
+            FileNotFoundError: there is none of that name.
+        """
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name."""
+        ...
+
+    def remove(self, name: str) -> bool:
+        """Remove an object for good; whether it was there."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of all objects, in no order."""
+        ...
+
+
+class Draft(Protocol):
+    """An object while it is written."""
+
+    file: BinaryIO
+
+    def keep(self, name: str, *, only_over: bool = False) -> bool:
+        """Make it durable under `name`, replacing what was there; whether that was done.
+
+        With `only_over`, nothing is done where there is nothing to replace.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Forget it, unless it was kept."""
+        ...
+
+
+class FolderShelf:
+    """A folder, two levels deep, that several processes may use at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._drafts = root / "drafts"
+        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def begin(self) -> "FolderDraft":
+        """Begin to write an object; see `Shelf.begin`."""
+        return FolderDraft(self, self._drafts / secrets.token_hex(16))
+
+    def read(self, name: str) -> BinaryIO:
+        """Open an object to read; see `Shelf.read`."""
+        return self.path_of(name).open("rb")
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name."""
+        return self.path_of(name).exists()
+
+    def remove(self, name: str) -> bool:
+        """Remove an object for good; whether it was there."""
+        path = self.path_of(name)
+        try:
+            with self.names_locked():
+                path.unlink()
+        except FileNotFoundError:
+            return False
+        _sync_folder(path.parent)
+        return True
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of all objects, in no order."""
+        for path in self.root.glob("??/??/*"):
+            yield path.name
+
+    def path_of(self, name: str) -> Path:
+        """Return where the object of that name lies."""
+        return self.root / name[:2] / name[2:4] / name
+
+    @contextlib.contextmanager
+    def names_locked(self) -> Iterator[None]:
+        """Hold what a change of names holds, in all processes."""
+        with (self.root / "names.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def sweep(self, older_than_s: float) -> int:
+        """Remove drafts that a process left when it was killed; return how many.
+
+        Args:
+            older_than_s: seconds since the last write, longer than any object takes to arrive.
+        """
+        removed = 0
+        for draft in self._drafts.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if draft.stat().st_mtime < time.time() - older_than_s:
+                    draft.unlink()
+                    removed += 1
+        return removed
+
+
+class FolderDraft:
+    """A file that has no name yet."""
+
+    def __init__(self, shelf: FolderShelf, path: Path) -> None:
+        self._shelf = shelf
+        self._path = path
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self.file: BinaryIO = os.fdopen(descriptor, "w+b")
+
+    def keep(self, name: str, *, only_over: bool = False) -> bool:
+        """Make it durable: first the bytes, then the name, then the folder's list of names."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        target = self._shelf.path_of(name)
+        _make_folders(self._shelf.root, target.parent)
+        # What replaces an object must not bring back one that is being removed.
+        with self._shelf.names_locked():
+            if only_over and not target.exists():
+                return False
+            self._path.replace(target)
+        _sync_folder(target.parent)
+        return True
+
+    def discard(self) -> None:
+        """Forget it, unless it was kept."""
+        self.file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _make_folders(root: Path, folder: Path) -> None:
+    """Make `folder` so that it survives a crash: each new name is synced into its parent."""
+    missing = []
+    while folder != root and not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True, mode=0o700)
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
