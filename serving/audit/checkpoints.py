@@ -20,6 +20,7 @@ from models.errors import ZhuzhenError
 from serving.audit.chain import Head
 from serving.audit.events import canonical_json
 
+_KEY_ID_LENGTH = 16
 _FIRST = hashlib.sha256(b"zhuzhen-audit-checkpoints-1\n").hexdigest()
 
 
@@ -33,8 +34,8 @@ class Tombstone:
 
     through: Head
     """The last event that was deleted."""
-    kept: Mapping[int, bytes] = field(default_factory=dict)
-    """Sequence and hash of the events before it that a legal hold keeps."""
+    kept_digest: str
+    """`digest_of_kept` of the events before it that a legal hold keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,7 @@ class Checkpoint:
             "previous": self.previous,
             "heads": {str(lane): _head_json(head) for lane, head in self.heads.items()},
             "tombstones": {
-                str(lane): {
-                    "through": _head_json(stone.through),
-                    "kept": {str(number): kept.hex() for number, kept in stone.kept.items()},
-                }
+                str(lane): {"through": _head_json(stone.through), "kept": stone.kept_digest}
                 for lane, stone in self.tombstones.items()
             },
         }
@@ -148,20 +146,50 @@ class Signer:
         """Name of the public key, by its digest."""
         return key_id_of(self.key.public_key())
 
+    def sign_head(self, lane: int, head: Head) -> bytes:
+        """Return the signature of a transaction's last event, with the key's name before it."""
+        return self.key_id.encode() + self.key.sign(_head_statement(lane, head))
+
     def sign(self, checkpoint: Checkpoint) -> SignedCheckpoint:
         """Return `checkpoint` signed."""
         payload = checkpoint.canonical()
         return SignedCheckpoint(payload, self.key_id, self.key.sign(payload))
 
 
+def is_signed_head(
+    signature: bytes | None, lane: int, head: Head, keys: Mapping[str, Ed25519PublicKey]
+) -> bool:
+    """Whether a trusted key made `signature` for the last event of a transaction."""
+    if signature is None:
+        return False
+    key = keys.get(signature[:_KEY_ID_LENGTH].decode("ascii", "replace"))
+    if key is None:
+        return False
+    try:
+        key.verify(signature[_KEY_ID_LENGTH:], _head_statement(lane, head))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def digest_of_kept(kept: Mapping[int, bytes]) -> str:
+    """Return one digest for the sequence and hash of all events that are kept."""
+    listed = "".join(f"{number} {kept[number].hex()}\n" for number in sorted(kept))
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
 def key_id_of(key: Ed25519PublicKey) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of a public key's 32 bytes."""
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:_KEY_ID_LENGTH]
 
 
 def first_previous() -> str:
     """Return what the first checkpoint names as the one before it."""
     return _FIRST
+
+
+def _head_statement(lane: int, head: Head) -> bytes:
+    return f"zhuzhen-audit-head-1\n{lane}\n{head.sequence}\n{head.hash.hex()}\n".encode()
 
 
 def _head_json(head: Head) -> list[Any]:
@@ -173,5 +201,4 @@ def _head_from(found: list[Any]) -> Head:
 
 
 def _stone_from(found: dict[str, Any]) -> Tombstone:
-    kept = {int(number): bytes.fromhex(value) for number, value in found["kept"].items()}
-    return Tombstone(_head_from(found["through"]), kept)
+    return Tombstone(_head_from(found["through"]), str(found["kept"]))

@@ -18,41 +18,58 @@ from serving.audit.events import utc_text
 from serving.audit.tables import CHECKPOINTS, EVENTS
 
 
-def state_heads(
-    connection: Connection, signer: Signer, tombstones: Mapping[int, Tombstone] | None = None
-) -> SignedCheckpoint | None:
+def state_heads(connection: Connection, signer: Signer) -> SignedCheckpoint | None:
     """Sign how far every lane has come and store it.
 
     Returns the last checkpoint if nothing came since, and `None` if another writer was quicker.
-    What is signed has been committed before: the last checkpoint is read first and the heads after
-    it, so that no checkpoint is behind the one that it follows.
     """
     last = last_checkpoint(connection)
-    opened = last.opened() if last is not None else None
-    heads = heads_of_all(connection)
-    if opened is not None and heads == opened.heads and not tombstones:
+    checkpoint = next_checkpoint(connection, last)
+    if last is not None and checkpoint.heads == last.opened().heads:
         return last
-    checkpoint = Checkpoint(
-        number=opened.number + 1 if opened else 1,
-        made_at=utc_text(datetime.now(UTC)),
-        heads={**(opened.heads if opened else {}), **heads},
-        previous=last.digest if last else first_previous(),
-        tombstones={**(opened.tombstones if opened else {}), **(tombstones or {})},
-    )
     signed = signer.sign(checkpoint)
-    row = {
-        "number": checkpoint.number,
-        "payload": signed.payload.decode(),
-        "key_id": signed.key_id,
-        "signature": signed.signature,
-    }
     try:
-        connection.execute(insert(CHECKPOINTS), row)
+        insert_checkpoint(connection, checkpoint.number, signed)
         connection.commit()
     except IntegrityError:
         connection.rollback()
         return None
     return signed
+
+
+def next_checkpoint(
+    connection: Connection,
+    last: SignedCheckpoint | None,
+    tombstones: Mapping[int, Tombstone] | None = None,
+) -> Checkpoint:
+    """Return what can be signed now, after `last`.
+
+    What it says has been committed before: `last` is read first and the heads after it, so that no
+    checkpoint is behind the one that it follows.
+    """
+    opened = last.opened() if last is not None else None
+    return Checkpoint(
+        number=opened.number + 1 if opened else 1,
+        made_at=utc_text(datetime.now(UTC)),
+        heads={**(opened.heads if opened else {}), **heads_of_all(connection)},
+        previous=last.digest if last else first_previous(),
+        tombstones={**(opened.tombstones if opened else {}), **(tombstones or {})},
+    )
+
+
+def insert_checkpoint(connection: Connection, number: int, signed: SignedCheckpoint) -> None:
+    """Add a checkpoint to the chain.
+
+    Raises:
+        IntegrityError: another writer has just made one of that number.
+    """
+    row = {
+        "number": number,
+        "payload": signed.payload.decode(),
+        "key_id": signed.key_id,
+        "signature": signed.signature,
+    }
+    connection.execute(insert(CHECKPOINTS), row)
 
 
 def heads_of_all(connection: Connection) -> dict[int, Head]:
@@ -100,7 +117,7 @@ def checkpoint_numbered(connection: Connection, number: int) -> SignedCheckpoint
 def all_checkpoints(connection: Connection) -> Iterator[tuple[int, SignedCheckpoint]]:
     """Yield the number and content of every checkpoint, in order."""
     query = select(CHECKPOINTS).order_by(CHECKPOINTS.c.number)
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=1000)):
         yield row.number, _signed(row)
 
 

@@ -30,12 +30,14 @@ EVENTS = Table(
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("payload", Text, nullable=False),
+    Column("signature", LargeBinary),
     # Copies of what is in the payload, to search by; verification holds them against it.
     Column("occurred_at", String(27), nullable=False),
     Column("patient", String(28)),
     sqlite_with_rowid=False,
 )
-"""One row an event. `payload` is the canonical JSON that `hash` covers."""
+"""One row an event. `payload` is the canonical JSON that `hash` covers; the last event of each
+transaction has a signature, so that nobody else can add to the end of a lane."""
 Index("audit_events_by_patient", EVENTS.c.patient, EVENTS.c.occurred_at)
 
 CHECKPOINTS = Table(
@@ -52,23 +54,28 @@ TOMBSTONES = Table(
     "audit_tombstones",
     METADATA,
     Column("lane", Integer, primary_key=True, autoincrement=False),
-    Column("through", BigInteger, primary_key=True, autoincrement=False),
-    Column("checkpoint", BigInteger, nullable=False),
+    Column("checkpoint", BigInteger, primary_key=True, autoincrement=False),
+    Column("through", BigInteger, nullable=False),
 )
-"""Up to which event a lane has been pruned; `checkpoint` is the signed one that says so."""
+"""Up to which event a lane has been pruned, as the signed checkpoint of that number says, too. The
+one with the highest number counts."""
 
 KEPT = Table(
     "audit_kept",
     METADATA,
     Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("checkpoint", BigInteger, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
 )
-"""Events below a tombstone that a legal hold keeps."""
+"""Events below that tombstone that a legal hold keeps."""
 
 _PRUNABLE = """EXISTS (
     SELECT 1 FROM audit_tombstones t WHERE t.lane = OLD.lane AND t.through >= OLD.sequence
+    AND t.checkpoint = (SELECT max(checkpoint) FROM audit_tombstones WHERE lane = OLD.lane)
   ) AND NOT EXISTS (
     SELECT 1 FROM audit_kept k WHERE k.lane = OLD.lane AND k.sequence = OLD.sequence
+    AND k.checkpoint = (SELECT max(checkpoint) FROM audit_tombstones WHERE lane = OLD.lane)
   )"""
 _APPEND_ONLY = "the audit record is append-only"
 _FIXED = ("audit_events", "audit_checkpoints", "audit_tombstones", "audit_kept")
@@ -86,8 +93,13 @@ def create_schema(engine: Engine) -> None:
     """Create the tables and triggers that are missing."""
     with engine.begin() as connection:
         METADATA.create_all(connection)
-        for statement in _statements(connection.dialect.name):
-            connection.execute(text(statement))
+        create_triggers(connection)
+
+
+def create_triggers(connection: Connection) -> None:
+    """Create the triggers that are missing."""
+    for statement in _statements(connection.dialect.name):
+        connection.execute(text(statement))
 
 
 def missing_triggers(connection: Connection) -> list[str]:

@@ -135,7 +135,7 @@ class DatabaseRecorder:
 
     def _write(self, events: list[AuditEvent]) -> None:
         connection, lane, head = self._connect()
-        rows = []
+        rows: list[dict[str, object]] = []
         for event in events:
             payload = event.canonical()
             following = Head(head.sequence + 1, link(lane, head.sequence + 1, head.hash, payload))
@@ -146,11 +146,13 @@ class DatabaseRecorder:
                     "previous": head.hash,
                     "hash": following.hash,
                     "payload": payload.decode(),
+                    "signature": None,
                     "occurred_at": utc_text(event.occurred_at),
                     "patient": event.patient,
                 }
             )
             head = following
+        rows[-1]["signature"] = self._signer.sign_head(lane, head)
         with connection.begin():
             connection.execute(insert(EVENTS), rows)
         self._head = head
