@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from datasets.manifest import Manifest
-from models.errors import DataError
+from datasets.pictures import read_grey
 from models.preprocessing import resize
 
 _LAYOUT = "1"
@@ -39,17 +38,7 @@ def _write(manifest: Manifest, side_px: int, path: Path) -> None:
     shape = (len(manifest), side_px, side_px)
     pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
     for index, sample in enumerate(manifest):
-        pixels[index] = resize(_grey(manifest.path_of(sample), sample.sample_id), side_px)
+        pixels[index] = resize(read_grey(manifest.path_of(sample), sample.sample_id), side_px)
     pixels.flush()
     del pixels
     part.rename(path)
-
-
-def _grey(path: Path, name: str) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(
-            f"{name} cannot be decoded as an image; restore the file or drop its row."
-        ) from error

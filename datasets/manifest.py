@@ -14,6 +14,7 @@ from models.errors import DataError
 
 Value = float | str | None
 """A fact or a feature: a number, a category, or not known."""
+PARTS = ("training", "validation", "test")
 SEXES = ("F", "M", "O")
 """Female, male, other: the codes of DICOM Patient's Sex (0010,0040), PS3.3 C.2.2.2."""
 
@@ -41,6 +42,8 @@ class Sample:
     """One of `SEXES`, or empty where it is not known."""
     followup_years: float | None = None
     """Of tables with survival: years to the event where it is present, else to the last contact."""
+    part: str = ""
+    """The part of a split that the source itself assigns (`training`, `validation`, `test`)."""
     facts: tuple[Value, ...] = ()
     """Acquisition facts in the order of the manifest's `facts`."""
     features: tuple[Value, ...] = ()
@@ -52,6 +55,8 @@ class Sample:
                 f"Sample {self.sample_id or 'without an id'} has no id or no group; every sample "
                 "needs both, or a split cannot keep a patient together."
             )
+        if self.part and self.part not in PARTS:
+            raise DataError(f"{self.sample_id}: part {self.part!r}; expected one of {PARTS}.")
         if self.sex and self.sex not in SEXES:
             raise DataError(f"{self.sample_id}: sex {self.sex!r}; expected one of {SEXES}.")
 
@@ -239,7 +244,16 @@ def _line(sample: Sample) -> str:
     ]
     more = {
         name: getattr(sample, name)
-        for name in ("path", "site", "age_years", "sex", "followup_years", "facts", "features")
+        for name in (
+            "path",
+            "site",
+            "age_years",
+            "sex",
+            "followup_years",
+            "part",
+            "facts",
+            "features",
+        )
     }
     known = {name: value for name, value in more.items() if value not in ("", None, ())}
     return json.dumps([*fields, known] if known else fields)

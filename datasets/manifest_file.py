@@ -1,8 +1,9 @@
 """A manifest as one Parquet file: a row for each sample, and what the columns mean beside them.
 
 Columns: `sample_id`, `group`, `present` (list), `subtype`, `sha256`, `path`, `site`, `age_years`,
-`sex`, `followup_years`, then `fact.<name>` and `feature.<name>`. The schema's metadata holds the
-rest under the key `zhuzhen`, as JSON, with the digest that the rows must have.
+`sex`, `followup_years`, `part`, then `fact.<name>` and `feature.<name>`. The
+schema's metadata holds the rest under the key `zhuzhen`, as JSON, with the digest that the rows
+must have.
 """
 
 import json
@@ -29,6 +30,7 @@ _FIELDS = (
     ("age_years", pa.float64()),
     ("sex", pa.string()),
     ("followup_years", pa.float64()),
+    ("part", pa.string()),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets.description import FOLDER, Description, FeatureColumn, load_description
 from datasets.manifest import Manifest, Sample, Value
-from datasets.sources import Place, Row, source_of
+from datasets.sources import Listing, Place, Row, source_of
 from models.errors import DataError
 from models.package import digest_of
 
@@ -25,14 +25,44 @@ def read(name: str, data: Path) -> Manifest:
             it. No row is ever left out.
     """
     description = load_description(name)
+    listing = _listing(name, description, data)
+    samples = tuple(_sample(description, listing.root, row) for row in listing.rows)
+    return manifest_of(description, listing.root, samples)
+
+
+def read_all(name: str, data: Path) -> tuple[Description, Path, list[Sample], list[DataError]]:
+    """Read like `read`, but go on after a row that does not fit: for finding all of them.
+
+    Returns:
+        The description, the folder of the files, the samples that fit and what was found wrong.
+    """
+    description = load_description(name)
+    listing = _listing(name, description, data)
+    samples, wrong = [], []
+    for row in listing.rows:
+        try:
+            samples.append(_sample(description, listing.root, row))
+        except DataError as error:
+            wrong.append(error)
+    return description, listing.root, samples, wrong
+
+
+def _listing(name: str, description: Description, data: Path) -> Listing:
     beside = Path(name).parent if name.endswith((".yaml", ".yml")) else FOLDER
     place = Place(description.name, data, beside, description.source)
-    listing = source_of(description.source["kind"])(place)
-    samples = tuple(_sample(description, listing.root, row) for row in listing.rows)
+    return source_of(description.source["kind"])(place)
+
+
+def manifest_of(description: Description, root: Path, samples: tuple[Sample, ...]) -> Manifest:
+    """Return the manifest of `samples`, read by `description`.
+
+    Raises:
+        DataError: they contradict each other, or there are none.
+    """
     return Manifest(
         source=description.name,
         labels=description.labels,
-        root=listing.root,
+        root=root,
         samples=samples,
         version=description.version,
         exclusive=description.exclusive,
@@ -63,6 +93,7 @@ def _sample(description: Description, root: Path, row: Row) -> Sample:
         age_years=field.number("age_years"),
         sex=field.text("sex"),
         followup_years=followup,
+        part=field.text("part"),
         facts=tuple(_fact(column, row) for column in description.facts.values()),
         features=features,
     )

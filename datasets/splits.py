@@ -95,6 +95,24 @@ def split_by_group(
     return split
 
 
+def split_as_given(manifest: Manifest, hashes: NDArray[np.bool_] | None) -> Split:
+    """Take the parts that the source itself assigns.
+
+    Raises:
+        DataError: a sample has none, or a group, file or picture is in two parts.
+    """
+    for sample in manifest:
+        if not sample.part:
+            raise DataError(
+                f"{manifest.source}: {sample.sample_id} is in no part of the split; give every "
+                f"sample one of {[part.value for part in Part]}, or none."
+            )
+    parts = tuple(Part(sample.part) for sample in manifest)
+    split = Split(manifest.digest, parts, 0, ())
+    check_leaks(manifest, split, hashes)
+    return split
+
+
 def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_] | None) -> None:
     """Make sure that no group, file or picture is in two parts.
 

@@ -121,7 +121,7 @@ def verify_models(
     raise typer.Exit(verify_packages(models or [], as_json=json))
 
 
-add_installed_commands(app)
+add_installed_commands(app, {"models": models_app})
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """Commands that other parts of the installation bring: the entry points `zhuzhen.commands`.
 
 This is how `zhuzhen train` exists although the service never imports the training: what an entry
-point names is imported only when the command is called.
+point names is imported only when the command is called. A name with a dot is a command of a group:
+`data.check` is `zhuzhen data check`.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -14,15 +15,29 @@ import typer
 GROUP = "zhuzhen.commands"
 """Each entry point of this group names the function of a Typer command."""
 
-_HELP = {"train": "Make a model package from its data (needs the training part installed)."}
+_HELP = {
+    "data": "Data sets: list, check and describe them (needs the training part installed).",
+    "data.check": "Look for copies, label conflicts, unreadable files and shortcut suspects.",
+    "data.list": "List the data sets that are described, and how to obtain each.",
+    "data.manifest": "Write the manifest of a data set and its data sheet.",
+    "train": "Make a model package from its data (needs the training part installed).",
+}
 _PASS_EVERYTHING_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def add_installed_commands(app: typer.Typer) -> None:
-    """Add a command to `app` for every entry point of the group, importing none of them."""
+def add_installed_commands(app: typer.Typer, groups: Mapping[str, typer.Typer]) -> None:
+    """Add a command to `app` for every entry point of the group, importing none of them.
+
+    `groups` are the groups of commands that `app` has already; others are made as they are named.
+    """
+    known = dict(groups)
     # An editable installation may be found twice: in the environment and in the working directory.
     for entry_point in {entry.name: entry for entry in entry_points(group=GROUP)}.values():
-        _add(app, entry_point)
+        group, _, command = entry_point.name.rpartition(".")
+        if group and group not in known:
+            known[group] = typer.Typer(no_args_is_help=True, help=_HELP.get(group))
+            app.add_typer(known[group], name=group)
+        _add(known[group] if group else app, command, entry_point)
 
 
 def run_installed(name: str, load: Callable[[], Callable[..., Any]], arguments: list[str]) -> None:
@@ -36,12 +51,12 @@ def run_installed(name: str, load: Callable[[], Callable[..., Any]], arguments: 
         sys.exit(1)
 
 
-def _add(app: typer.Typer, entry_point: EntryPoint) -> None:
-    name = entry_point.name
+def _add(app: typer.Typer, command: str, entry_point: EntryPoint) -> None:
+    name = entry_point.name.replace(".", " ")
 
     @app.command(
-        name,
-        help=_HELP.get(name, f"zhuzhen {name} --help says what it does."),
+        command,
+        help=_HELP.get(entry_point.name, f"zhuzhen {name} --help says what it does."),
         context_settings=_PASS_EVERYTHING_ON,
         # --help goes to the command itself.
         add_help_option=False,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from datasets.duplicates import HASH_BITS
 from datasets.manifest import Manifest, Sample
-from datasets.splits import Part, Split, check_leaks, split_by_group
+from datasets.splits import Part, Split, check_leaks, split_as_given, split_by_group
 from models.errors import DataError
 
 FRACTIONS = {Part.TRAINING: 0.7, Part.VALIDATION: 0.15, Part.TEST: 0.15}
@@ -182,3 +182,30 @@ def test_split_of_another_manifest_is_refused() -> None:
 def test_shares_that_are_no_division_are_refused(fractions: dict[Part, float], told: str) -> None:
     with pytest.raises(DataError, match=told):
         split_by_group(MANIFEST, fractions, 1, HASHES)
+
+
+def given(*parts: str) -> Manifest:
+    samples = tuple(
+        replace(sample, part=part)
+        for sample, part in zip(MANIFEST.samples[: len(parts)], parts, strict=True)
+    )
+    return replace(MANIFEST, samples=samples)
+
+
+def test_parts_of_the_source_are_taken_as_they_are() -> None:
+    manifest = given("training", "training", "test")
+    apart = tuple(replace(s, group=f"G{number}") for number, s in enumerate(manifest))
+    split = split_as_given(replace(manifest, samples=apart), None)
+    assert [part.value for part in split.parts] == ["training", "training", "test"]
+
+
+def test_group_in_two_parts_of_the_source_is_named() -> None:
+    manifest = given("training", "test")
+    samples = tuple(replace(sample, group="P-7") for sample in manifest)
+    with pytest.raises(DataError, match=r"One group is in two parts of the split: .* in training"):
+        split_as_given(replace(manifest, samples=samples), None)
+
+
+def test_sample_without_a_part_is_named() -> None:
+    with pytest.raises(DataError, match=r"1\.png is in no part of the split"):
+        split_as_given(given("training", ""), None)

@@ -1,0 +1,192 @@
+"""`zhuzhen data check` on a small data set into which everything bad was planted."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.checks import Check, Severity
+from datasets.checks.run import check
+from datasets.reading import read
+from models.errors import DataError
+from tests.kermany_samples import made_up_radiograph
+
+DESCRIPTION = """
+name: clinic
+version: 1.0.0
+source: {kind: folder_csv, index: index.csv}
+fields: {path: path, group: patient, part: part, age_years: age}
+labels: [pneumonia]
+present: {column: label, values: {normal: [], pneumonia: [pneumonia]}}
+sheet:
+  title: {en: A clinic, zh: 诊所}
+  origin: made up
+  licence: CC0-1.0
+  citation: none
+  population: nobody
+  obtain: this test writes it
+"""
+COLUMNS = ("path", "label", "patient", "part", "age")
+IMAGES = 48
+
+
+def write_rows(folder: Path, rows: list[list[str]]) -> None:
+    with (folder / "clinic" / "index.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([COLUMNS, *rows])
+
+
+def rows_of(folder: Path) -> list[list[str]]:
+    with (folder / "clinic" / "index.csv").open(encoding="utf-8") as stream:
+        return list(csv.reader(stream))[1:]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clean")
+    (folder / "clinic").mkdir()
+    (folder / "clinic.yaml").write_text(DESCRIPTION, encoding="utf-8")
+    rows = []
+    for number in range(IMAGES):
+        # Opacities come from the classes alone, tone and sharpness from the number.
+        image = made_up_radiograph(number, opacity=False, side_px=96)
+        Image.fromarray(image).save(folder / "clinic" / f"{number}.png")
+        label = ("normal", "pneumonia")[number % 2]
+        part = ("training", "test")[number % 4 // 2]
+        rows.append([f"{number}.png", label, f"P{number // 4}-{part}", part, str(number % 7 + 1)])
+    write_rows(folder, rows)
+    return folder
+
+
+@pytest.fixture
+def clinic(clean: Path, tmp_path: Path) -> Path:
+    shutil.copytree(clean, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def checked(folder: Path) -> Check:
+    return check(str(folder / "clinic.yaml"), folder)
+
+
+def kinds(found: Check) -> dict[str, Severity]:
+    return {problem.kind: problem.severity for problem in found.problems}
+
+
+def test_clean_data_pass_without_a_word(clean: Path) -> None:
+    found = checked(clean)
+    assert found.passed
+    assert kinds(found) == {}
+    assert found.digest == read(str(clean / "clinic.yaml"), clean).digest
+
+
+def exact_copy_under_another_label(folder: Path) -> None:
+    shutil.copy(folder / "clinic" / "0.png", folder / "clinic" / "1.png")
+
+
+def near_copy_in_the_other_part(folder: Path) -> None:
+    image = Image.open(folder / "clinic" / "0.png")
+    brighter = np.clip(np.asarray(image).astype(int) + 9, 0, 255).astype(np.uint8)
+    Image.fromarray(brighter).save(folder / "clinic" / "2.png")
+
+
+def unreadable_file(folder: Path) -> None:
+    path = folder / "clinic" / "5.png"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def missing_file(folder: Path) -> None:
+    (folder / "clinic" / "7.png").unlink()
+
+
+def label_outside_the_list(folder: Path) -> None:
+    rows = rows_of(folder)
+    rows[3][1] = "effusion"
+    write_rows(folder, rows)
+
+
+def group_in_two_parts(folder: Path) -> None:
+    rows = rows_of(folder)
+    rows[0][2] = rows[2][2]
+    write_rows(folder, rows)
+
+
+def no_group(folder: Path) -> None:
+    rows = rows_of(folder)
+    rows[4][2] = ""
+    write_rows(folder, rows)
+
+
+def group_for_each_image(folder: Path) -> None:
+    write_rows(folder, [[*row[:2], f"P{n}", *row[3:]] for n, row in enumerate(rows_of(folder))])
+
+
+def blank_picture(folder: Path) -> None:
+    Image.fromarray(np.full((96, 96), 7, np.uint8)).save(folder / "clinic" / "9.png")
+
+
+def class_was_blurred(folder: Path) -> None:
+    for number in range(1, IMAGES, 2):
+        path = folder / "clinic" / f"{number}.png"
+        Image.open(path).resize((24, 24)).resize((96, 96)).save(path)
+
+
+BAD: list[tuple[Callable[[Path], None], str, Severity, str]] = [
+    (exact_copy_under_another_label, "label_conflicts", Severity.ERROR, "0.png = 1.png"),
+    (near_copy_in_the_other_part, "split_leaks", Severity.ERROR, "0.png = 2.png"),
+    (unreadable_file, "unreadable", Severity.ERROR, "5.png"),
+    (missing_file, "rows", Severity.ERROR, "clinic/index.csv row 9: 7.png is not a file"),
+    (label_outside_the_list, "rows", Severity.ERROR, "row 5: label 'effusion' is not in"),
+    (group_in_two_parts, "divided_groups", Severity.ERROR, "P0-test"),
+    (no_group, "rows", Severity.ERROR, "row 6: patient must not be empty"),
+    (group_for_each_image, "missing_groups", Severity.WARNING, ""),
+    (blank_picture, "blank", Severity.WARNING, "9.png"),
+    (class_was_blurred, "shortcut_suspects", Severity.WARNING, "fine_detail: AUC"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "kind", "severity", "named"), BAD, ids=lambda each: str(each))
+def test_each_bad_thing_is_found_and_named(
+    clinic: Path, spoil: Callable[[Path], None], kind: str, severity: Severity, named: str
+) -> None:
+    spoil(clinic)
+    found = checked(clinic)
+    assert kinds(found)[kind] is severity
+    problem = next(problem for problem in found.problems if problem.kind == kind)
+    assert not named or any(named in example for example in problem.examples)
+    assert found.passed is (severity is not Severity.ERROR)
+
+
+@pytest.mark.parametrize("spoil", [missing_file, label_outside_the_list, no_group])
+def test_reading_for_training_stops_at_the_row(clinic: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(clinic)
+    with pytest.raises(DataError, match=r"clinic/index\.csv row \d+"):
+        read(str(clinic / "clinic.yaml"), clinic)
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-c", "import typer; from datasets.command import check; typer.run(check)",
+         str(folder / "clinic.yaml"), "--data", str(folder), "--json", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_door_writes_the_report_and_gives_the_status(clinic: Path) -> None:
+    unreadable_file(clinic)
+    near_copy_in_the_other_part(clinic)
+    page = clinic / "report.html"
+    status, told = run(clinic, "--out", str(page))
+    assert (status, told["passed"]) == (1, False)
+    assert {problem["kind"] for problem in told["problems"]} >= {"unreadable", "split_leaks"}
+    text = page.read_text(encoding="utf-8")
+    assert text.count('src="data:image/') > 4
+    assert "暂不可用于训练" in text
+    assert "5.png" in text
