@@ -1,0 +1,124 @@
+"""For a person who asks: who saw or changed the records, when, why, and who was refused."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from models.findings import Text
+from serving.audit.events import Action, AuditEvent, Outcome, Purpose, utc_text
+
+ACTIONS: Mapping[Action, Text] = {
+    Action.CREATE: Text("created", "新建"),
+    Action.READ: Text("read", "查看"),
+    Action.UPDATE: Text("changed", "修改"),
+    Action.DELETE: Text("deleted", "删除"),
+    Action.EXECUTE: Text("evaluated", "分析"),
+}
+OUTCOMES: Mapping[Outcome, Text] = {
+    Outcome.ALLOWED: Text("done", "已执行"),
+    Outcome.DENIED: Text("refused", "已拒绝"),
+    Outcome.FAILED: Text("failed", "未完成"),
+}
+PURPOSES: Mapping[Purpose, Text] = {
+    Purpose.CARE: Text("care", "诊疗"),
+    Purpose.SHARING: Text("sharing between institutions", "机构间共享"),
+    Purpose.RESEARCH: Text("research", "科研"),
+    Purpose.EMERGENCY: Text("emergency override", "紧急访问"),
+    Purpose.OPERATIONS: Text("operation of the service", "系统运维"),
+    Purpose.AUDIT: Text("audit", "审计"),
+    Purpose.PATIENT_REQUEST: Text("request of the person", "本人申请"),
+}
+_TITLE = Text("Report of accesses to a person's records", "个人记录访问报告")
+_COLUMNS = (
+    Text("Time (UTC)", "时间（UTC）"),
+    Text("Who", "访问者"),
+    Text("Role", "角色"),
+    Text("Institution", "机构"),
+    Text("Purpose", "目的"),
+    Text("What", "内容"),
+    Text("Action", "操作"),
+    Text("Outcome", "结果"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureReport:
+    """Every event of one patient."""
+
+    patient: str
+    """Pseudonym."""
+    made_at: datetime
+    events: Sequence[AuditEvent]
+
+    @classmethod
+    def of(cls, patient: str, events: Iterable[AuditEvent]) -> "DisclosureReport":
+        """Return the report on `events`, which are all of that patient."""
+        return cls(patient, datetime.now(UTC), tuple(events))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        return {
+            "patient": self.patient,
+            "made_at": utc_text(self.made_at),
+            "count": len(self.events),
+            "disclosures": [_entry(event) for event in self.events],
+        }
+
+    def as_markdown(self, language: str) -> str:
+        """Return the report as a page, in `en` or `zh`."""
+
+        def say(text: Text) -> str:
+            return text.zh if language == "zh" else text.en
+
+        made_at = utc_text(self.made_at)
+        summary = Text(
+            f"Pseudonym {self.patient}; {len(self.events)} entries; made at {made_at}.",
+            f"匿名编号 {self.patient}；共 {len(self.events)} 条；生成时间 {made_at}。",
+        )
+        lines = [f"# {say(_TITLE)}", "", say(summary), ""]
+        lines.append("| " + " | ".join(say(column) for column in _COLUMNS) + " |")
+        lines.append("|" + " --- |" * len(_COLUMNS))
+        lines += ["| " + " | ".join(_cells(event, language)) + " |" for event in self.events]
+        return "\n".join(lines) + "\n"
+
+
+def _cells(event: AuditEvent, language: str) -> tuple[str, ...]:
+    words = (PURPOSES[event.purpose], ACTIONS[event.action], OUTCOMES[event.outcome])
+    purpose, action, outcome = (word.zh if language == "zh" else word.en for word in words)
+    reason = f" ({event.reason})" if event.reason else ""
+    return (
+        event.occurred_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        event.actor,
+        event.role,
+        event.institution or "-",
+        purpose,
+        event.object_type or event.operation,
+        action,
+        outcome + reason,
+    )
+
+
+def _entry(event: AuditEvent) -> dict[str, Any]:
+    purpose, action, outcome = (
+        PURPOSES[event.purpose],
+        ACTIONS[event.action],
+        OUTCOMES[event.outcome],
+    )
+    return {
+        "occurred_at": utc_text(event.occurred_at),
+        "actor": event.actor,
+        "role": event.role,
+        "institution": event.institution,
+        "relation": event.relation,
+        "purpose": event.purpose.value,
+        "purpose_text": {"en": purpose.en, "zh": purpose.zh},
+        "operation": event.operation,
+        "object_type": event.object_type,
+        "action": event.action.value,
+        "action_text": {"en": action.en, "zh": action.zh},
+        "outcome": event.outcome.value,
+        "outcome_text": {"en": outcome.en, "zh": outcome.zh},
+        "reason": event.reason,
+        "event_id": event.event_id,
+    }
