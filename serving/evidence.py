@@ -13,7 +13,7 @@ from models.findings import Region
 _GRID_SIDE = 40
 """Cells along each side of the grid on which regions are drawn: fine enough for a box that does not
 jump by a whole cell of the map, coarse enough to be searched in well under a millisecond."""
-_LEVEL = 0.5
+REGION_LEVEL = 0.5
 """Share of the way from the usual to the strongest place from which one belongs to a region."""
 _SMALLEST_CELLS = 8
 """Regions below this many cells (half a percent of the image) are not told."""
@@ -44,7 +44,7 @@ def regions_of(heat: Heat, *, rows: int, columns: int) -> tuple[Region, ...]:
     """Return the regions of a stored image of `rows` x `columns` pixels, strongest first."""
     regions = [
         _region(cells, heat, rows, columns)
-        for cells in _connected(heat >= _LEVEL)
+        for cells in _connected(heat >= REGION_LEVEL)
         if len(cells) >= _SMALLEST_CELLS
     ]
     return tuple(sorted(regions, key=lambda region: -region.score)[:_MOST_REGIONS])

@@ -1,19 +1,18 @@
-"""A pre-read as a picture: the displayed image, what speaks for a finding, and the words for it.
-
-The words are English: Pillow brings one font, and it has no Chinese. The answer beside the picture
-has both languages.
+"""A pre-read as a picture: the displayed image, what speaks for a finding, and the words for it,
+in English and in Chinese.
 """
 
 import io
-from textwrap import wrap
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from models.findings import Decision, Finding, PreRead, Region, Verdict
+from models.findings import Decision, PreRead, Region, Text, Verdict
+from serving.answers import NOTICE
 from serving.evidence import Heat
-from serving.finding_words import finding_in_words
+from serving.finding_words import VERDICT_WORDS, finding_sentence
+from serving.lettering import Ink, draw_text, wrap
 from serving.recognition import Reading
 
 _WIDTH_PX = 720
@@ -21,8 +20,8 @@ _MOST_HEIGHT_PX = 960
 _MARGIN_PX = 14
 _TEXT_PX = 18
 _LINE_PX = 25
-_LINE_CHARACTERS = 82
 _INK = (235, 235, 235)
+_NOTICE_INK = (170, 170, 170)
 _PANEL = (24, 26, 30)
 _BOX = (0, 220, 255)
 _VERDICT_INK = {
@@ -38,7 +37,6 @@ _DECISION_INK = {
 }
 _HEAT_OPACITY = 0.45
 
-Ink = tuple[int, int, int]
 Line = tuple[str, Ink]
 
 
@@ -103,33 +101,25 @@ def _draw_region(draw: ImageDraw.ImageDraw, region: Region, scale: float) -> Non
 
 
 def _lines(pre_read: PreRead, title: str) -> list[Line]:
-    model = f"{pre_read.model.name} {pre_read.model.version}"
-    lines: list[Line] = [(title, _INK)] if title else []
-    lines.append((pre_read.verdict.value.replace("_", " ").upper(), _VERDICT_INK[pre_read.verdict]))
+    told: list[tuple[Text, Ink]] = [(Text(title, ""), _INK)] if title else []
+    verdict = VERDICT_WORDS[pre_read.verdict]
+    told.append((Text(verdict.en.upper(), verdict.zh), _VERDICT_INK[pre_read.verdict]))
     for finding in pre_read.findings:
-        lines += _finding_lines(finding)
+        told.append((finding_sentence(finding), _DECISION_INK[finding.decision]))
     for reason in pre_read.reasons:
-        lines += [(part, _INK) for part in wrap(f"- {reason.message.en}", _LINE_CHARACTERS)]
-    lines.append((f"{model}. NOT FOR PRIMARY DIAGNOSIS - decision support only.", (170, 170, 170)))
-    return lines
-
-
-def _finding_lines(finding: Finding) -> list[Line]:
-    probability, threshold, *abstention = finding_in_words(
-        decision=finding.decision,
-        probability=finding.probability,
-        operating_point=finding.operating_point,
-        conformal_set=finding.conformal_set,
-        conformal_coverage=finding.conformal_coverage,
-    )
-    ink = _DECISION_INK[finding.decision]
-    told = f"{finding.name.en}: {finding.decision.value}, {probability} {threshold}"
-    sentences = [told, *abstention]
-    return [(part, ink) for sentence in sentences for part in wrap(sentence, _LINE_CHARACTERS)]
+        told.append((Text(f"- {reason.message.en}", f"- {reason.message.zh}"), _INK))
+    model = f"{pre_read.model.name} {pre_read.model.version}"
+    told.append((Text(f"{model}. NOT FOR PRIMARY DIAGNOSIS. {NOTICE.en}", NOTICE.zh), _NOTICE_INK))
+    width_px = _WIDTH_PX - 2 * _MARGIN_PX
+    return [
+        (line, ink)
+        for text, ink in told
+        for words in (text.en, text.zh)
+        for line in wrap(words, _TEXT_PX, width_px)
+    ]
 
 
 def _write(sheet: Image.Image, lines: list[Line], top_px: int) -> None:
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(_TEXT_PX)
     for index, (text, ink) in enumerate(lines):
-        draw.text((_MARGIN_PX, top_px + index * _LINE_PX), text, fill=ink, font=font)
+        draw_text(draw, (_MARGIN_PX, top_px + index * _LINE_PX), text, _TEXT_PX, ink)

@@ -115,17 +115,17 @@ def test_every_reason_takes_room() -> None:
     short = draw_overlay(reading(pixels))
     long = draw_overlay(reading(pixels, reasons=reasons), title="child.dcm")
 
-    # Three lines a reason, and the title.
-    assert long.height - short.height == 10 * 25
+    # Three English lines and a Chinese one a reason, and the title.
+    assert long.height - short.height == 13 * 25
 
 
-def test_an_abstention_takes_a_line_for_its_reason() -> None:
+def test_an_abstention_takes_a_line_for_its_reason_in_each_language() -> None:
     pixels = np.zeros((100, 100), np.uint8)
 
     certain = draw_overlay(reading(pixels))
     abstaining = draw_overlay(reading(pixels, decision=Decision.INDETERMINATE))
 
-    assert abstaining.height - certain.height == 25
+    assert abstaining.height - certain.height == 2 * 25
 
 
 def test_png_holds_the_picture() -> None:

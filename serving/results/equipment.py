@@ -1,0 +1,112 @@
+"""What every result says about who made it, when, and how it is encoded."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from io import BytesIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from models.findings import ModelReference
+from serving.results.identity import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    ResultKind,
+)
+from serving.results.source import PATIENT_AND_STUDY, SourceImage
+
+MANUFACTURER = "Zhuzhen"
+SERIES_NUMBERS = {
+    ResultKind.REPORT: 9101,
+    ResultKind.SEGMENTATION: 9102,
+    ResultKind.PRESENTATION: 9103,
+    ResultKind.CAPTURE: 9104,
+}
+"""Series Number (0020,0011): far above what modalities count to, so that results sort last."""
+SERIES_DESCRIPTION = "AI pre-read - NOT FOR PRIMARY DIAGNOSIS"
+"""Series Description (0008,103E), 64 characters at most: what a worklist shows of a series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """The equipment attributes of results (PS3.3 C.7.5.1)."""
+
+    model: ModelReference
+    created: datetime
+    """When the pre-read was made, local time: results built again for it say the same."""
+
+    @property
+    def model_name(self) -> str:
+        """Manufacturer's Model Name (0008,1090)."""
+        return self.model.name[:64]
+
+    @property
+    def software_versions(self) -> tuple[str, str]:
+        """Software Versions (0018,1020): the software's own and the package's.
+
+        highdicom takes any number of them, but annotates a tuple of one.
+        """
+        return f"zhuzhen {version('zhuzhen')}", f"{self.model.name} {self.model.version}"[:64]
+
+    @property
+    def serial_number(self) -> str:
+        """Device Serial Number (0018,1000): the first 20 characters of the package's digest."""
+        return self.model.digest.removeprefix("sha256:")[:20]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """One DICOM object to be delivered, complete as the bytes of a file (PS3.10)."""
+
+    kind: ResultKind
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    data: bytes
+
+
+def finish(kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage) -> ResultObject:
+    """Give `dataset` its last attributes and encode it; the same input gives the same bytes."""
+    _set_moments(dataset, maker.created)
+    dataset.SeriesDescription = SERIES_DESCRIPTION
+    # The same patient and study in every object of the study, whatever highdicom copies for it.
+    for keyword in PATIENT_AND_STUDY:
+        if keyword in source.header and keyword not in dataset:
+            setattr(dataset, keyword, source.header[keyword].value)
+    dataset.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    dataset.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    stream = BytesIO()
+    pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
+    return ResultObject(
+        kind,
+        str(dataset.SOPClassUID),
+        str(dataset.SOPInstanceUID),
+        str(dataset.SeriesInstanceUID),
+        str(dataset.StudyInstanceUID),
+        stream.getvalue(),
+    )
+
+
+def _set_moments(dataset: Dataset, created: datetime) -> None:
+    """Replace every moment of building, which highdicom takes from the clock."""
+    date, time = created.strftime("%Y%m%d"), created.strftime("%H%M%S")
+    for keyword in (
+        *("InstanceCreationDate", "ContentDate", "PresentationCreationDate"),
+        "DateOfSecondaryCapture",
+    ):
+        if keyword in dataset:
+            setattr(dataset, keyword, date)
+    for keyword in (
+        *("InstanceCreationTime", "ContentTime", "PresentationCreationTime"),
+        "TimeOfSecondaryCapture",
+    ):
+        if keyword in dataset:
+            setattr(dataset, keyword, time)
+    dataset.SeriesDate, dataset.SeriesTime = date, time
+    for item in dataset.get("ContributingEquipmentSequence", []):
+        if "ContributionDateTime" in item:
+            item.ContributionDateTime = date + time

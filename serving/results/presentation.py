@@ -1,0 +1,93 @@
+"""The regions and their words as a Grayscale Softcopy Presentation State (PS3.3 A.33.1).
+
+A PACS lays it over the source image, whose pixels stay as they are; a reader can switch it off.
+"""
+
+from highdicom import pr
+from highdicom.color import CIELabColor
+from highdicom.content import PresentationLUTTransformation
+from highdicom.enum import PresentationLUTShapeValues
+from pydicom.dataset import Dataset
+
+from models.findings import Finding
+from serving.finding_words import finding_sentence
+from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker
+from serving.results.identity import ResultKind, result_uid, series_uid
+from serving.results.read_image import ReadImage
+from serving.results.report import corners
+
+_KIND = ResultKind.PRESENTATION
+_CYAN = CIELabColor(80.0, -40.0, -25.0)
+_WARNING = "AI pre-read - not for primary diagnosis / AI 预读，不得作为诊断依据"
+
+
+def build_presentation(image: ReadImage, maker: Maker) -> Dataset | None:
+    """Return the presentation state of `image`, or None where there is no region to outline."""
+    findings = [finding for finding in image.pre_read.findings if finding.regions]
+    if not findings:
+        return None
+    source = image.source
+    layer = pr.GraphicLayer(
+        "PREREAD",
+        order=1,
+        description="AI pre-read; not for primary diagnosis",
+        display_color=_CYAN,
+    )
+    state = pr.GrayscaleSoftcopyPresentationState(
+        referenced_images=[source.header],
+        series_instance_uid=series_uid(_KIND, maker.model, source.study_instance_uid),
+        series_number=SERIES_NUMBERS[_KIND],
+        sop_instance_uid=result_uid(_KIND, maker.model, (source.sop_instance_uid,)),
+        instance_number=source.instance_number,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=maker.model_name,
+        software_versions=maker.software_versions,  # type: ignore[arg-type]
+        device_serial_number=maker.serial_number,
+        content_label="PREREAD",
+        content_description="Regions of an AI pre-read; not for primary diagnosis",
+        graphic_annotations=[_annotation(image, findings, layer)],
+        graphic_layers=[layer],
+        presentation_lut_transformation=PresentationLUTTransformation(
+            presentation_lut_shape=_shape(source.header)
+        ),
+        specific_character_set=source.character_set,
+    )
+    state.Laterality = source.header.get("Laterality", "")
+    return state
+
+
+def _shape(header: Dataset) -> PresentationLUTShapeValues:
+    """Return what keeps the image's look: the state replaces the inversion of MONOCHROME1.
+
+    highdicom would show such an image as its negative (PS3.3 C.11.6, PS3.4 N.2.1.4).
+    """
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":
+        return PresentationLUTShapeValues.INVERSE
+    return PresentationLUTShapeValues.IDENTITY
+
+
+def _annotation(
+    image: ReadImage, findings: list[Finding], layer: pr.GraphicLayer
+) -> pr.GraphicAnnotation:
+    outlines = [
+        pr.GraphicObject(
+            pr.GraphicTypeValues.POLYLINE, corners(region), pr.AnnotationUnitsValues.PIXEL
+        )
+        for finding in findings
+        for region in finding.regions
+    ]
+    words = [finding_sentence(finding) for finding in findings]
+    lines = [_WARNING, *(line for text in words for line in (text.en, text.zh))]
+    text = pr.TextObject(
+        "\r\n".join(lines),
+        pr.AnnotationUnitsValues.DISPLAY,
+        bounding_box=(0.02, 0.86, 0.98, 0.98),
+        text_justification=pr.TextJustificationValues.LEFT,
+    )
+    return pr.GraphicAnnotation(
+        referenced_images=[image.source.header],
+        graphic_layer=layer,
+        referenced_frame_number=image.source.frames,
+        graphic_objects=outlines,
+        text_objects=[text],
+    )

@@ -1,0 +1,139 @@
+"""Independent validators on results of real images, accepted, abstained on and refused."""
+
+from pathlib import Path
+
+import pytest
+
+from serving.results import ReadImage, ResultKind, ResultObject, UnreferableSourceError, read_source
+from tests.dicom_samples import PYDICOM_DATA_FILES, PYDICOM_FILES
+from tests.dicom_validators import (
+    entity_errors,
+    iod_errors,
+    needs,
+    needs_pixelmed,
+    report_text,
+    template_errors,
+)
+from tests.result_samples import (
+    NAMES,
+    NORMAL,
+    PNEUMONIA,
+    abstaining,
+    read,
+    results_on,
+    with_header,
+)
+
+RG1 = (PYDICOM_DATA_FILES / "RG1_UNCR.dcm").read_bytes()
+"""A chest radiograph of an adult, which the model must refuse."""
+
+
+def write(folder: Path, *results: ResultObject) -> list[Path]:
+    paths = []
+    for number, result in enumerate(results):
+        paths.append(folder / f"{number}-{result.kind}.dcm")
+        paths[-1].write_bytes(result.data)
+    return paths
+
+
+def study_of_three() -> list[ReadImage]:
+    """One study: a finding with regions, an abstention, and an image that is refused."""
+    first = read(PNEUMONIA)
+    study = str(first.source.header.StudyInstanceUID)
+    second = abstaining(read(with_header(NORMAL, StudyInstanceUID=study)))
+    third = read(with_header(RG1, StudyInstanceUID=study))
+    return [first, second, third]
+
+
+@needs("dciodvfy")
+@needs("dcentvfy")
+@pytest.mark.parametrize("character_set", NAMES)
+@pytest.mark.parametrize("source", [PNEUMONIA, RG1], ids=["accepted", "refused"])
+def test_every_object_is_valid_whatever_the_senders_characters(
+    tmp_path: Path, source: bytes, character_set: str
+) -> None:
+    sent = with_header(source, SpecificCharacterSet=character_set, PatientName=NAMES[character_set])
+    results = results_on(read(sent))
+    paths = write(tmp_path, *results.values())
+    # dcentvfy compares bytes: it sees one patient in two character sets as two.
+    same_characters = character_set in ("GB18030", "ISO_IR 192")
+    (tmp_path / "source.dcm").write_bytes(sent)
+    related = [tmp_path / "source.dcm", *paths] if same_characters else paths
+
+    assert {path.name: iod_errors(path) for path in paths if iod_errors(path)} == {}
+    assert entity_errors(related) == []
+
+
+@needs("dsrdump")
+@pytest.mark.parametrize("character_set", NAMES)
+def test_another_reader_sees_the_chinese_words(tmp_path: Path, character_set: str) -> None:
+    name = NAMES[character_set]
+    sent = with_header(PNEUMONIA, SpecificCharacterSet=character_set, PatientName=name)
+    [path] = write(tmp_path, results_on(read(sent))[ResultKind.REPORT])
+
+    told = report_text(path)
+
+    assert name in told
+    assert "肺炎：存在，概率 0.99" in told
+    assert "不得作为诊断依据" in told
+
+
+@needs("dciodvfy")
+@needs_pixelmed
+@pytest.mark.slow
+def test_report_on_a_study_follows_its_template(tmp_path: Path) -> None:
+    report = results_on(*study_of_three())[ResultKind.REPORT]
+    [path] = write(tmp_path, report)
+
+    assert iod_errors(path) == []
+    assert template_errors(path) == []
+
+
+@needs("dciodvfy")
+def test_an_invalid_object_would_be_found(tmp_path: Path) -> None:
+    report = results_on(read(PNEUMONIA))[ResultKind.REPORT]
+    broken = with_header(report.data, CompletionFlag=None, VerificationFlag="PERHAPS")
+    (tmp_path / "broken.dcm").write_bytes(broken)
+
+    assert len(iod_errors(tmp_path / "broken.dcm")) == 2
+
+
+@needs("dciodvfy")
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"PatientName": None, "PatientID": None, "PatientBirthDate": None, "StudyID": None},
+        {"PatientSex": "male", "PatientBirthDate": "1990-01-01", "StudyTime": "noon"},
+        {"PhotometricInterpretation": "MONOCHROME1"},
+        {"PatientIdentityRemoved": "YES", "DeidentificationMethod": None},
+        {"InstanceNumber": "-3", "PatientOrientation": "SIDEWAYS\\UP", "NumberOfFrames": 2},
+        {"BurnedInAnnotation": "YES", "PatientAge": "3", "StudyDescription": "x" * 90},
+    ],
+)
+def test_results_are_valid_where_the_source_is_not(
+    tmp_path: Path, elements: dict[str, object]
+) -> None:
+    results = results_on(read(with_header(PNEUMONIA, **elements)))
+    paths = write(tmp_path, *results.values())
+
+    assert ResultKind.REPORT in results
+    assert {path.name: iod_errors(path) for path in paths if iod_errors(path)} == {}
+
+
+@needs("dciodvfy")
+@pytest.mark.slow
+def test_any_image_of_pydicom_gives_valid_results_or_a_reason(tmp_path: Path) -> None:
+    """Files broken on purpose among them; one in three, in a fixed order, to save time."""
+    answered = refused = 0
+    for file in sorted(PYDICOM_FILES.glob("*.dcm"))[::3]:
+        data = file.read_bytes()
+        try:
+            read_source(data)
+        except UnreferableSourceError:
+            refused += 1
+            continue
+        paths = write(tmp_path, *results_on(read(data)).values())
+        assert {path.name: iod_errors(path) for path in paths if iod_errors(path)} == {}, file.name
+        answered += 1
+    assert answered >= 15
+    assert refused >= 4
