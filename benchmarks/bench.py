@@ -46,24 +46,26 @@ class Bench:
     bodies: Bodies
     client: LoadClient
     effort: Effort
+    key: str
+    """Credential for the service; peers ask for none."""
     cores: int
     data: Path | None
     """Folder of the datasets, where there is one."""
 
     def latency(self, server: Server, body: Body, repeats: int | None = None) -> Contender:
         """Return a contender: one client posts `body`; seconds to the answer."""
-        order = _order(server, body, clients=1, requests=repeats or self.effort.repeats)
+        order = self._order(server, body, clients=1, requests=repeats or self.effort.repeats)
         return lambda: self.client.median_latency_s(order)
 
     def throughput(self, server: Server, body: Body) -> Contender:
         """Return a contender: `CONCURRENCY` clients post `body`; images answered a second."""
-        order = _order(server, body, clients=CONCURRENCY, seconds=self.effort.seconds)
+        order = self._order(server, body, clients=CONCURRENCY, seconds=self.effort.seconds)
         return lambda: self.client.images_per_s(order)
 
     def warm(self, server: Server, *bodies: Body) -> None:
         """Post each body some times without measuring: the first requests allocate and import."""
         for body in bodies:
-            self.client.carry_out(_order(server, body, clients=self.cores, requests=2))
+            self.client.carry_out(self._order(server, body, clients=self.cores, requests=2))
 
     def prepared(self, body: Body, batch: int = 1) -> NDArray[np.float32]:
         """Return the network's input for `body`, shape (batch, 1, side_px, side_px)."""
@@ -71,26 +73,27 @@ class Bench:
         radiograph = read_radiograph(body.data, target_side_px=spec.side_px)
         return np.repeat(prepare(radiograph.pixels, spec)[np.newaxis], batch, axis=0)
 
-
-def _order(
-    server: Server,
-    body: Body,
-    *,
-    clients: int,
-    requests: int | None = None,
-    seconds: float = 0.0,
-) -> Order:
-    # Peers are told nothing of the body's type: they know one only.
-    content_type = server.spec.content_type or body.content_type
-    return Order(
-        port=server.port,
-        path=server.spec.recognize_path,
-        body_file=str(body.file),
-        content_type=content_type,
-        clients=clients,
-        requests=requests,
-        seconds=seconds,
-    )
+    def _order(
+        self,
+        server: Server,
+        body: Body,
+        *,
+        clients: int,
+        requests: int | None = None,
+        seconds: float = 0.0,
+    ) -> Order:
+        # Peers are told nothing of the body's type: they know one only.
+        content_type = server.spec.content_type or body.content_type
+        return Order(
+            port=server.port,
+            path=server.spec.recognize_path,
+            body_file=str(body.file),
+            content_type=content_type,
+            clients=clients,
+            requests=requests,
+            seconds=seconds,
+            key=self.key if server.spec.asks_for_key else None,
+        )
 
 
 def open_session(graph: Path, threads: int) -> ort.InferenceSession:

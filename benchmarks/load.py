@@ -31,6 +31,8 @@ class Order:
     path: str
     body_file: str
     content_type: str
+    key: str | None = None
+    """Credential that the server asks for."""
     clients: int = 1
     requests: int | None = None
     """Requests of each client; or, where it is None, as many as can be begun in `seconds`."""
@@ -116,9 +118,11 @@ def _request(order: Order) -> bytes:
     body = Path(order.body_file).read_bytes()
     head = (
         f"POST {order.path} HTTP/1.1\r\nHost: 127.0.0.1:{order.port}\r\n"
-        f"Content-Type: {order.content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: {order.content_type}\r\nContent-Length: {len(body)}\r\n"
     )
-    return head.encode() + body
+    if order.key is not None:
+        head += f"Authorization: Bearer {order.key}\r\n"
+    return head.encode() + b"\r\n" + body
 
 
 class _Client(threading.Thread):

@@ -37,12 +37,15 @@ class ServerSpec:
     recognize_path: str
     content_type: str | None = None
     """Sent with every body; `None` for the type that the body has."""
+    asks_for_key: bool = False
 
 
 def zhuzhen_spec() -> ServerSpec:
     """Return the service itself, started as a user starts it."""
     script = Path(sys.executable).with_name("zhuzhen")
-    return ServerSpec("zhuzhen", (str(script), "serve"), "/readyz", "/v1/recognize")
+    return ServerSpec(
+        "zhuzhen", (str(script), "serve"), "/readyz", "/v1/recognize", asks_for_key=True
+    )
 
 
 def peer_specs(package: ModelPackage, cores: int) -> tuple[ServerSpec, ...]:

@@ -11,10 +11,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from models import store
 from models.errors import ZhuzhenError
+from serving.identity.local import passing_key
 from serving.launch import serve_until
+from serving.policy import Role
 
 _START_S = 60
 _STOP_S = 30
@@ -24,11 +27,25 @@ class ServiceNotStartedError(ZhuzhenError):
     """The attached service ended before it answered."""
 
 
+@dataclass(frozen=True, slots=True)
+class AttachedService:
+    """A running service and a key to it."""
+
+    url: str
+    key: str
+    """Of a program of the local institution, valid as long as the context lasts."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request needs to be let in."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+
 @contextlib.contextmanager
 def attached_service(
     port: int = 0, settings: Mapping[str, str] | None = None, *, log: int | None = None
-) -> Iterator[str]:
-    """Start the service on `port` (0 takes a free one) and give its address once it is ready.
+) -> Iterator[AttachedService]:
+    """Start the service on `port` (0 takes a free one) and give it once it is ready.
 
     `settings` are environment settings on top of this process's own. Its log goes to this
     process's standard error or, where given, to the file descriptor `log`.
@@ -41,16 +58,19 @@ def attached_service(
         "ZHUZHEN_HOME": str(store.home().resolve()),
         **(settings or {}),
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "serving.attached", str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-        text=True,
-    ) as process:
+    with (
+        passing_key(Role.SYSTEM, label="attached program") as key,
+        subprocess.Popen(
+            [sys.executable, "-m", "serving.attached", str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+            text=True,
+        ) as process,
+    ):
         try:
-            yield _address(process)
+            yield AttachedService(_address(process), key)
         finally:
             _stop(process)
 

@@ -3,34 +3,21 @@
 import logging
 import re
 import time
-from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.access import POST, Access, GuardPost
+from serving.doors.route import Route
+from serving.doors.table import Found, RouteTable
 from serving.metrics import count_request
 from serving.problems import MEDIA_TYPE, Problem
 
 _LOG = logging.getLogger("zhuzhen.entrance")
 _ACCESS = logging.getLogger("zhuzhen.access")
 
-ROUTES: Mapping[str, tuple[str, ...]] = {
-    "/": ("GET", "HEAD"),
-    "/docs": ("GET", "HEAD"),
-    "/openapi.json": ("GET", "HEAD"),
-    "/livez": ("GET", "HEAD"),
-    "/readyz": ("GET", "HEAD"),
-    "/metrics": ("GET", "HEAD"),
-    "/v1/recognize": ("POST",),
-}
-"""Every path that the service has, with its methods. BentoML's own start page is not among them: it
-loads a script from a third party, which an installation for hospitals must not do."""
-_UNLOGGED = ("/livez", "/readyz", "/metrics")
-"""Asked for every few seconds by machines."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_STATIC = "/static_content/"
 _LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _LOCAL_ORIGIN = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d+)?", re.IGNORECASE)
 _LOCAL_ADDRESSES = ("127.0.0.1", "::1")
@@ -46,8 +33,10 @@ class Entrance:
     document.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, table: RouteTable, post: GuardPost = POST) -> None:
         self._app = app
+        self._table = table
+        self._post = post
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -59,17 +48,25 @@ class Entrance:
             return
         started = time.perf_counter()
         answer = _Answer(send)
+        label, logged = "other", True
         try:
-            await self._serve(scope, receive, answer)
+            found = self._table.find(scope["method"], scope["path"])
+            if found is not None:
+                label, logged = found.path, found.logged
+            await self._serve(scope, receive, answer, found)
         finally:
-            _record(scope, answer.status, time.perf_counter() - started)
+            _record(scope, label, logged, answer.status, time.perf_counter() - started)
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, answer: "_Answer", found: Found | None
+    ) -> None:
         try:
-            _admit(scope)
-            if scope["path"] == "/":
-                await RedirectResponse("/docs")(scope, receive, answer)
-                return
+            _admit_sender(scope)
+            route = _route_of(found)
+            if route.action is not None:
+                guard = self._post.guard()
+                answer.access = await guard.identify(scope, route.name, route.action)
+                answer.access.admit()
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             answer.leave()
@@ -87,6 +84,8 @@ class _Answer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.access: Access | None = None
+        """Of whom is answered, once that is known; what it recorded is on disk before that."""
         self.status = _LEFT
         """Of the answer, as it is counted."""
         self._started = False
@@ -94,6 +93,7 @@ class _Answer:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            await self._settle(message["status"])
             self._replaced = _replacement(message)
             if self._replaced is None:
                 self._started = True
@@ -105,6 +105,19 @@ class _Answer:
         elif not message.get("more_body", False):
             problem, self._replaced = self._replaced, None
             await problem.response()({"type": "http"}, _nothing, self)
+
+    async def _settle(self, status: int) -> None:
+        """Have what happened on disk before it is answered.
+
+        Raises:
+            Problem: 503, it could not be recorded; that is answered instead.
+        """
+        access, self.access = self.access, None
+        if access is None:
+            return
+        if status >= 400 and status != HTTPStatus.FORBIDDEN:
+            access.note_failure(f"status-{status}")
+        await access.settled()
 
     def leave(self) -> None:
         """Note that the sender left: an error that was answered for that is not the service's."""
@@ -127,11 +140,11 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-def _admit(scope: Scope) -> None:
-    """Refuse what does not come from this machine, under one of its local names, to a known route.
+def _admit_sender(scope: Scope) -> None:
+    """Refuse what does not come from this machine, under one of its local names.
 
     Raises:
-        Problem: 403, 404, 405 or 421.
+        Problem: 403 or 421.
     """
     sender = scope.get("client")
     if sender is not None and sender[0] not in _LOCAL_ADDRESSES:
@@ -141,16 +154,23 @@ def _admit(scope: Scope) -> None:
             "until it knows who is asking.",
         )
     _admit_page(scope)
-    path, method = scope["path"], scope["method"]
-    methods = ("GET", "HEAD") if path.startswith(_STATIC) else ROUTES.get(path)
-    if methods is None:
+
+
+def _route_of(found: Found | None) -> Route:
+    """Return the route that was asked for.
+
+    Raises:
+        Problem: 404 or 405.
+    """
+    if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path; /docs has the list.")
-    if method not in methods:
+    if found.route is None:
         raise Problem(
             HTTPStatus.METHOD_NOT_ALLOWED,
-            f"This path takes {', '.join(methods)} alone.",
-            {"Allow": ", ".join(methods)},
+            f"This path takes {', '.join(found.methods)} alone.",
+            {"Allow": ", ".join(found.methods)},
         )
+    return found.route
 
 
 def _admit_page(scope: Scope) -> None:
@@ -180,13 +200,12 @@ def _admit_page(scope: Scope) -> None:
         )
 
 
-def _record(scope: Scope, status: int, seconds: float) -> None:
+def _record(scope: Scope, route: str, logged: bool, status: int, seconds: float) -> None:
     """Count and log a request by the service's own name for its route: paths, queries and headers
     are the sender's words, which may name a patient.
     """
-    route = scope["path"] if scope["path"] in ROUTES else "other"
     count_request(route, status, seconds)
-    if route not in _UNLOGGED:
+    if logged:
         _ACCESS.info("%s %s %d %.1f ms", _method(scope), route, status, seconds * 1e3)
 
 

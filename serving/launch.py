@@ -14,6 +14,7 @@ import uvicorn
 
 from models import store
 from models.errors import ZhuzhenError
+from serving.identity.local import first_key
 from serving.settings import Settings
 from serving.transfer import LargeBodyProtocol
 
@@ -145,5 +146,12 @@ def _signals_only_stop() -> Iterator[None]:
 
 
 def _say_where(url: str) -> None:
+    key = first_key()
+    if key is not None:
+        sys.stderr.write(
+            "First start. This key is shown once; a program of the institution 'local' sends it as "
+            f"`Authorization: Bearer KEY`:\n  {key}\n"
+            f"首次启动。以下密钥仅显示一次，供“local”机构的程序在请求头中使用：\n  {key}\n"
+        )
     sys.stderr.write(f"Zhuzhen answers on {url} (API: {url}/docs). Stop it with Ctrl+C.\n")
     sys.stderr.flush()

@@ -15,6 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 
 _TITLES_ZH: Mapping[int, str] = {
     400: "请求无法理解",
+    401: "未提供有效凭证",
     403: "拒绝访问",
     404: "资源不存在",
     405: "不支持该请求方法",

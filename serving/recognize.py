@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models.errors import PackageError, PackageNotFoundError
+from serving.access import access_of
 from serving.answers import answer_of, write_json
 from serving.metrics import count_reading
 from serving.overlay import draw_overlay, png_of
@@ -61,6 +62,8 @@ class ReadingRoom:
         recognizer = await self._recognizer(options.model)
         async with self._open_bodies:
             uploads = await receive(request, self._settings)
+            access = access_of(request)
+            access.require(access.own("image"))
             loop = asyncio.get_running_loop()
             answers = await asyncio.gather(
                 *(

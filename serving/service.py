@@ -13,36 +13,17 @@ from collections.abc import AsyncIterator
 import bentoml
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.api_description import DOCS_PAGE, describe_api
+from serving.access import POST
+from serving.doors.parts import PARTS, ROUTES, TABLE
 from serving.entrance import Entrance
-from serving.metrics import MEDIA_TYPE, exposition
 from serving.problems import Problem
-from serving.recognize import ReadingRoom
-from serving.settings import Settings
 
 _TIMEOUT_S = 420
 """Longer than a body may take to arrive and 64 images to be read; BentoML cuts off what is longer,
 and keeps a timer for each request until then."""
-
-
-async def _recognize(request: Request) -> Response:
-    room: ReadingRoom = request.app.state.reading_room
-    return await room.answer(request)
-
-
-async def _docs(_: Request) -> Response:
-    return HTMLResponse(DOCS_PAGE)
-
-
-async def _openapi(_: Request) -> Response:
-    return JSONResponse(describe_api())
-
-
-async def _metrics(_: Request) -> Response:
-    return Response(exposition(), media_type=MEDIA_TYPE)
 
 
 async def _tell(_: Request, problem: Exception) -> Response:
@@ -52,28 +33,32 @@ async def _tell(_: Request, problem: Exception) -> Response:
 
 
 @contextlib.asynccontextmanager
-async def _open_reading_room(app: Starlette) -> AsyncIterator[None]:
-    room = app.state.reading_room = ReadingRoom(Settings.from_environment())
-    # What is in memory now stays until the end: the collector need not walk through it again and
-    # again between requests.
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        del app.state.reading_room
-        room.close()
+async def _open(app: Starlette) -> AsyncIterator[None]:
+    """Open the guard and every part, in their order; close them in reverse."""
+    async with contextlib.AsyncExitStack() as stack:
+        app.state.guard = stack.enter_context(POST.manned())
+        for part in PARTS:
+            if part.open is not None:
+                await stack.enter_async_context(part.open(app))
+        # What is in memory now stays until the end: the collector need not walk through it again
+        # and again between requests.
+        gc.collect()
+        gc.freeze()
+        app.state.is_ready = True
+        try:
+            yield
+        finally:
+            app.state.is_ready = False
 
 
-_ROUTES = Starlette(
+_APP = Starlette(
     routes=[
-        Route("/v1/recognize", _recognize, methods=["POST"]),
-        Route("/docs", _docs),
-        Route("/openapi.json", _openapi),
-        Route("/metrics", _metrics),
+        Route(route.path, route.handler, methods=[route.method])
+        for route in ROUTES
+        if route.handler is not None
     ],
     exception_handlers={Problem: _tell},
-    lifespan=_open_reading_room,
+    lifespan=_open,
 )
 
 
@@ -81,8 +66,8 @@ class _Readings:
     """Calibrated, explained and refusable pre-reads of medical images."""
 
     def __is_ready__(self) -> bool:
-        """Whether the model is loaded: `/readyz`."""
-        return hasattr(_ROUTES.state, "reading_room")
+        """Whether every part is open: `/readyz`."""
+        return getattr(_APP.state, "is_ready", False)
 
 
 ZhuzhenService = bentoml.service(
@@ -95,7 +80,7 @@ ZhuzhenService = bentoml.service(
     logging={"access": {"enabled": False}},
     # A span for each piece of a body costs more than the piece; nothing is exported anyway.
     tracing={"excluded_urls": [".*"]},
-)(bentoml.asgi_app(_ROUTES)(_Readings))
+)(bentoml.asgi_app(_APP)(_Readings))
 """The BentoML service."""
 
-ZhuzhenService.add_asgi_middleware(Entrance)
+ZhuzhenService.add_asgi_middleware(Entrance, table=TABLE)

@@ -8,6 +8,14 @@ import pytest
 from tests.databases import PostgresServer, find_postgresql, running_postgresql
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the tests' services record out of the installation in this folder."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ZHUZHEN_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this session's own."""

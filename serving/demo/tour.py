@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from serving.answers import Answer, write_json
-from serving.attached import ServiceNotStartedError, attached_service
+from serving.attached import AttachedService, ServiceNotStartedError, attached_service
 from serving.cli.answers_table import console_for_people, footnotes_of, table_of
 from serving.contact_sheet import Tile, draw_contact_sheet
 from serving.demo.inputs import DemoError, DemoInput, demo_inputs
@@ -45,8 +45,11 @@ def run_demo(out: Path, *, as_json: bool) -> int:
     _clear(out)
     _say("Starting the service ...")
     exchanges = []
-    with _service(out / "service.log") as url, httpx.Client(base_url=url) as client:
-        _say(f"Sending {len(inputs)} files to {url}/v1/recognize ...")
+    with (
+        _service(out / "service.log") as service,
+        httpx.Client(base_url=service.url, headers=service.headers) as client,
+    ):
+        _say(f"Sending {len(inputs)} files to {service.url}/v1/recognize ...")
         for sent in inputs:
             exchanges.append(_exchange(client, sent))
     _write(exchanges, out)
@@ -58,11 +61,11 @@ def run_demo(out: Path, *, as_json: bool) -> int:
 
 
 @contextlib.contextmanager
-def _service(log: Path) -> Iterator[str]:
+def _service(log: Path) -> Iterator[AttachedService]:
     with log.open("wb") as stream:
         try:
-            with attached_service(log=stream.fileno()) as url:
-                yield url
+            with attached_service(log=stream.fileno()) as service:
+                yield service
         except ServiceNotStartedError as error:
             told = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise DemoError(f"{error} Its last words: {' '.join(told[-1:])}") from error

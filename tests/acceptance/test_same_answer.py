@@ -21,7 +21,10 @@ INPUTS = demo_inputs()
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with attached_service() as url, httpx.Client(base_url=url, timeout=60) as client:
+    with (
+        attached_service() as service,
+        httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as client,
+    ):
         yield client
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.attached import attached_service
+from serving.attached import AttachedService, attached_service
 
 
 @pytest.fixture(scope="session")
@@ -16,14 +16,23 @@ def service_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service_url(service_log: Path) -> Iterator[str]:
-    """The address of a service that listens as long as the session lasts."""
-    with service_log.open("wb") as log, attached_service(log=log.fileno()) as url:
-        yield url
+def service(service_log: Path) -> Iterator[AttachedService]:
+    """A service that listens as long as the session lasts."""
+    with service_log.open("wb") as log, attached_service(log=log.fileno()) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
-def client(service_url: str) -> Iterator[httpx.Client]:
+def service_url(service: AttachedService) -> str:
+    """The address of the service."""
+    return service.url
+
+
+@pytest.fixture(scope="session")
+def client(service: AttachedService) -> Iterator[httpx.Client]:
+    """A client with a key."""
     # No proxy of the environment: the service is on this machine.
-    with httpx.Client(base_url=service_url, timeout=60, trust_env=False) as found:
+    with httpx.Client(
+        base_url=service.url, headers=service.headers, timeout=60, trust_env=False
+    ) as found:
         yield found

@@ -16,8 +16,10 @@ from PIL import Image
 
 from models import store
 from serving.answers import answer_of, write_json
-from serving.api_description import ANSWER_SCHEMA, PROBLEM_SCHEMA
-from serving.entrance import ROUTES
+from serving.attached import AttachedService
+from serving.doors.describing import PROBLEM_SCHEMA
+from serving.doors.parts import ROUTES
+from serving.doors.recognizing import ANSWER_SCHEMA
 from serving.imaging import DEFAULT_LIMITS
 from serving.recognition import Recognizer
 from tests.dicom_samples import PYDICOM_DATA_FILES, PYDICOM_FILES
@@ -162,12 +164,15 @@ def test_refusals_have_one_shape(
     assert response.json()["status"] == status
 
 
-@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("path", sorted({route.path for route in ROUTES if "{" not in route.path}))
 def test_every_route_refuses_other_methods_in_that_shape(client: httpx.Client, path: str) -> None:
-    response = client.delete(path)
+    expected = {route.method for route in ROUTES if route.path == path}
+    unused = next(method for method in ("DELETE", "PATCH", "PUT") if method not in expected)
+
+    response = client.request(unused, path)
 
     assert response.status_code == 405
-    assert response.headers["allow"] == ", ".join(ROUTES[path])
+    assert set(response.headers["allow"].split(", ")) - {"HEAD"} == expected
     jsonschema.validate(response.json(), PROBLEM_SCHEMA)
 
 
@@ -183,10 +188,15 @@ def test_a_body_over_the_limit_is_not_received(client: httpx.Client) -> None:
     assert response.status_code == 413
 
 
-def test_a_body_that_says_it_is_over_the_limit_is_not_waited_for(service_url: str) -> None:
-    head = f"POST {ROUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+def test_a_body_that_says_it_is_over_the_limit_is_not_waited_for(
+    service: AttachedService,
+) -> None:
+    head = (
+        f"POST {ROUTE} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {service.key}\r\nContent-Length: "
+    )
 
-    answer = raw_answer(service_url, f"{head}{DEFAULT_LIMITS.max_bytes + 1}\r\n\r\n".encode())
+    answer = raw_answer(service.url, f"{head}{DEFAULT_LIMITS.max_bytes + 1}\r\n\r\n".encode())
 
     assert answer.startswith(b"HTTP/1.1 413 ")
 
@@ -215,7 +225,9 @@ def test_the_description_lists_what_there_is(client: httpx.Client) -> None:
 
     assert described["openapi"].startswith("3.1")
     assert {path: {m.upper() for m in ways} for path, ways in described["paths"].items()} == {
-        path: set(methods) - {"HEAD"} for path, methods in ROUTES.items() if path != "/"
+        path: {route.method for route in ROUTES if route.path == path}
+        for path in {route.path for route in ROUTES}
+        if path not in ("/", "/static_content/{file:path}")
     }
     references = {
         part.split('"')[0] for part in json.dumps(described).split("#/components/schemas/")[1:]
@@ -252,16 +264,18 @@ def requests_counted(client: httpx.Client, status: int) -> float:
 
 
 def test_a_sender_who_leaves_early_does_no_harm_and_is_no_failure(
-    client: httpx.Client, service_url: str, service_log: Path
+    client: httpx.Client, service: AttachedService, service_log: Path
 ) -> None:
-    host, port = service_url.removeprefix("http://").split(":")
+    host, port = service.url.removeprefix("http://").split(":")
+    head = (
+        f"POST {ROUTE} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {service.key}\r\n"
+        "Content-Length: 9999\r\n\r\nab"
+    )
     left, failed = requests_counted(client, 499), requests_counted(client, 500)
     written = service_log.stat().st_size
     for _ in range(40):
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            connection.sendall(
-                f"POST {ROUTE} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9999\r\n\r\nab".encode()
-            )
+            connection.sendall(head.encode())
 
     assert client.post(ROUTE, content=bytes_of("child-normal-1.dcm")).status_code == 200
     deadline = time.monotonic() + 30

@@ -7,7 +7,7 @@ import httpx
 import jsonschema
 import pytest
 
-from serving.api_description import ANSWER_SCHEMA
+from serving.doors.recognizing import ANSWER_SCHEMA
 from tests.dicom_samples import PYDICOM_DATA_FILES, PYDICOM_FILES, radiograph_file, ramp
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"

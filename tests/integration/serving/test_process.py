@@ -18,8 +18,8 @@ SERVE = "import sys; from serving.launch import serve; serve('127.0.0.1', int(sy
 ATTACH = """
 import sys, time
 from serving.attached import attached_service
-with attached_service() as url:
-    print(url, flush=True)
+with attached_service() as service:
+    print(service.url, flush=True)
     time.sleep(600)
 """
 
@@ -73,10 +73,10 @@ def test_the_service_is_one_process() -> None:
 
 
 def test_an_attached_service_ends_with_its_context() -> None:
-    with attached_service(log=subprocess.DEVNULL) as url:
-        assert answers(url)
+    with attached_service(log=subprocess.DEVNULL) as service:
+        assert answers(service.url)
 
-    assert not answers(url)
+    assert not answers(service.url)
 
 
 def test_an_attached_service_does_not_outlive_a_killed_program() -> None:

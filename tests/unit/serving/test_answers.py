@@ -19,7 +19,7 @@ from models.findings import (
 )
 from models.radiograph import AgeSource, RadiographFacts
 from serving.answers import answer_of, write_json
-from serving.api_description import ANSWER_SCHEMA
+from serving.doors.recognizing import ANSWER_SCHEMA
 
 USE = Text("Children's chests.", "儿童胸片。")
 MODEL = ModelReference("chest-xray-pneumonia", "1.2.3", "sha256:" + "0" * 64)

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -9,12 +10,17 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route as StarletteRoute
 from starlette.types import Message
 
-from serving.api_description import PROBLEM_SCHEMA
-from serving.entrance import ROUTES, Entrance
+from serving.access import access_of
+from serving.audit import Outcome
+from serving.doors import Route
+from serving.doors.describing import PROBLEM_SCHEMA
+from serving.doors.parts import ROUTES, TABLE
+from serving.entrance import Entrance
 from serving.problems import Problem
+from tests.guards import KEY, MemoryRecorder, a_manned_post
 
 LOCAL = "http://127.0.0.1:3000"
 PATIENT = "ZhangSan-19800101"
@@ -22,6 +28,8 @@ PATIENT = "ZhangSan-19800101"
 
 async def recognize(request: Request) -> Response:
     """Fail in the way that the header `fails` asks for."""
+    access = access_of(request)
+    access.require(access.own("image"))
     match request.headers.get("fails"):
         case "loudly":
             raise RuntimeError(f"{PATIENT} went wrong")
@@ -40,18 +48,27 @@ async def recognize_by_leaving(request: Request) -> Response:
     raise ClientDisconnect
 
 
-INNER = Starlette(routes=[Route("/v1/recognize", recognize, methods=["POST"])])
-LEAVING = Starlette(routes=[Route("/v1/recognize", recognize_by_leaving, methods=["POST"])])
+INNER = Starlette(routes=[StarletteRoute("/v1/recognize", recognize, methods=["POST"])])
+LEAVING = Starlette(
+    routes=[StarletteRoute("/v1/recognize", recognize_by_leaving, methods=["POST"])]
+)
 
 
 def ask(
-    method: str = "POST", path: str = "/v1/recognize", *, sender: str = "127.0.0.1", **headers: str
+    method: str = "POST",
+    path: str = "/v1/recognize",
+    *,
+    sender: str = "127.0.0.1",
+    recorder: MemoryRecorder | None = None,
+    **headers: str,
 ) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(Entrance(INNER), client=(sender, 50000))
-        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
-            return await client.request(method, f"{LOCAL}{path}", headers=headers)
+        with a_manned_post(recorder) as post:
+            transport = httpx.ASGITransport(Entrance(INNER, TABLE, post), client=(sender, 50000))
+            async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+                return await client.request(method, f"{LOCAL}{path}", headers=headers)
 
+    headers.setdefault("authorization", f"Bearer {KEY}")
     return asyncio.run(send())
 
 
@@ -78,13 +95,37 @@ def test_unknown_paths_are_not_found(path: str) -> None:
     assert_problem(ask("POST", path), 404)
 
 
-@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("path", ["/", "/docs", "/livez", "/metrics", "/v1/recognize"])
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "OPTIONS", "BREW"])
 def test_other_methods_are_refused_with_those_allowed(path: str, method: str) -> None:
     response = ask(method, path)
 
     assert_problem(response, 405)
-    assert response.headers["allow"] == ", ".join(ROUTES[path])
+    expected = {route.method for route in ROUTES if route.path == path}
+    assert set(response.headers["allow"].split(", ")) - {"HEAD"} == expected
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.action is not None])
+def test_without_a_credential_nothing_is_answered(route: Route) -> None:
+    path = re.sub(r"\{[^}]*\}", "x", route.path)
+    recorder = MemoryRecorder()
+
+    for given in ("", "Bearer other", "Basic dGhlLWtleQ==", KEY):
+        response = ask(route.method, path, recorder=recorder, authorization=given)
+
+        assert_problem(response, 401)
+        assert response.headers["www-authenticate"].startswith("Bearer")
+    assert {event.outcome for event in recorder.events} == {Outcome.DENIED}
+    assert len(recorder.events) == 4
+
+
+def test_what_cannot_be_recorded_is_not_answered() -> None:
+    recorder = MemoryRecorder()
+    recorder.fails = True
+
+    problem = assert_problem(ask(recorder=recorder), 503)
+
+    assert "audit record" in problem["detail"]
 
 
 @pytest.mark.parametrize(
@@ -175,10 +216,10 @@ def test_a_sender_who_leaves_is_no_failure(caplog: pytest.LogCaptureFixture) -> 
         "method": "POST",
         "path": "/v1/recognize",
         "query_string": b"",
-        "headers": [(b"host", b"localhost")],
+        "headers": [(b"host", b"localhost"), (b"authorization", f"Bearer {KEY}".encode())],
     }
-    with caplog.at_level(logging.INFO, "zhuzhen"):
-        asyncio.run(Entrance(LEAVING)(scope, leave, send))
+    with caplog.at_level(logging.INFO, "zhuzhen"), a_manned_post() as post:
+        asyncio.run(Entrance(LEAVING, TABLE, post)(scope, leave, send))
 
     (record,) = caplog.records
     assert record.levelname == "INFO"
@@ -194,6 +235,6 @@ def test_websockets_are_closed() -> None:
     async def connect() -> Message:
         return {"type": "websocket.connect"}
 
-    asyncio.run(Entrance(INNER)({"type": "websocket", "path": "/"}, connect, send))
+    asyncio.run(Entrance(INNER, TABLE)({"type": "websocket", "path": "/"}, connect, send))
 
     assert sent == [{"type": "websocket.close", "code": 1003}]

@@ -7,15 +7,20 @@ import pytest
 
 from serving import settings
 from serving.api_description import describe_api
-from serving.entrance import ROUTES
+from serving.doors.parts import ROUTES
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [path for path in ROUTES if path != "/"])
-def test_every_route_is_described(path: str) -> None:
-    assert f"`{ROUTES[path][0]} {path}`" in PAGE
+PAGES = ("/", "/static_content/{file:path}")
+
+
+@pytest.mark.parametrize(
+    "named", [f"{route.method} {route.path}" for route in ROUTES if route.path not in PAGES]
+)
+def test_every_route_is_described(named: str) -> None:
+    assert f"`{named}`" in PAGE
 
 
 def test_every_setting_is_described() -> None:

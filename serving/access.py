@@ -1,0 +1,255 @@
+"""Who is asking, may they, and the record of it: what every door goes through.
+
+`Guard` is opened once with the service. A door asks it in this order: `identify` (401 without a
+credential that is valid now), `admit` (403 where no role of the actor may ever do the action),
+then, when the record is known, `require` (403 without a relation to it). Each answer is an audit
+event, and `settled` waits until those of a request are on disk, before it is answered.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.types import Scope
+
+from models import store
+from serving import audit
+from serving.audit.checkpoints import Signer
+from serving.audit.tables import create_schema
+from serving.audit.writing import DatabaseRecorder
+from serving.identity.credentials import Credentials
+from serving.policy import Action, Actor, ActorKind, Decision, Target, decide, may_ever
+from serving.privacy.keyring import SecretName, open_keyring
+from serving.problems import Problem
+from serving.records import database_url, open_engine, upgrade
+
+ANCHOR = "audit-anchor.jsonl"
+_STATE = "access"
+_CATEGORIES = {
+    Action.SEARCH_IMAGES: audit.Category.QUERY,
+    Action.READ_IMAGES: audit.Category.INSTANCES_ACCESSED,
+    Action.STORE_IMAGES: audit.Category.DATA_IMPORT,
+    Action.DELIVER_RESULTS: audit.Category.INSTANCES_TRANSFERRED,
+    Action.EXPORT_DEIDENTIFIED: audit.Category.DATA_EXPORT,
+    Action.READ_AUDIT: audit.Category.AUDIT_LOG_USED,
+    Action.BREAK_GLASS: audit.Category.SECURITY_ALERT,
+    Action.MANAGE_ACCOUNTS: audit.Category.PATIENT_RECORD,
+}
+"""Where an action is more than something the application did (DICOM PS3.16 CID 400)."""
+
+
+@dataclass(slots=True)
+class Access:
+    """One request's (association's, job's) actor, and what was recorded of it."""
+
+    guard: "Guard"
+    actor: Actor
+    operation: str
+    """The service's own name of what is asked for: a route's template, a DICOM service, a job."""
+    action: Action
+    source_address: str | None = None
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    receipts: list[audit.Receipt] = field(default_factory=list)
+
+    def admit(self) -> None:
+        """Go on only if the actor may do the action to anything at all.
+
+        Raises:
+            Problem: 403.
+        """
+        decision = may_ever(self.actor, self.action)
+        if not decision.allowed:
+            self.note(decision, Target("none"))
+            raise _forbidden(decision)
+
+    def require(self, target: Target, *, action: Action | None = None) -> Decision:
+        """Go on only if the actor may do it (by default the door's action) to `target`.
+
+        Raises:
+            Problem: 403; 503 where the audit record takes no events.
+        """
+        decision = decide(self.actor, action or self.action, target)
+        self.note(decision, target, action=action)
+        if not decision.allowed:
+            raise _forbidden(decision)
+        return decision
+
+    def own(self, kind: str, patient: str | None = None) -> Target:
+        """Return a target that is the actor's own institution's: what comes with the request."""
+        return Target(kind, self.actor.institution or "-", patient)
+
+    def note(self, decision: Decision, target: Target, *, action: Action | None = None) -> None:
+        """Record a decision.
+
+        Raises:
+            Problem: 503 where the audit record takes no events.
+        """
+        outcome = audit.Outcome.ALLOWED if decision.allowed else audit.Outcome.DENIED
+        self._record(outcome, decision, target, action or self.action)
+
+    def note_failure(self, reason: str) -> None:
+        """Record that what was allowed could not be carried out."""
+        allowed = may_ever(self.actor, self.action)
+        self._record(audit.Outcome.FAILED, allowed, Target("none"), self.action, reason)
+
+    def _record(
+        self,
+        outcome: audit.Outcome,
+        decision: Decision,
+        target: Target,
+        action: Action,
+        reason: str | None = None,
+    ) -> None:
+        event = audit.AuditEvent(
+            category=_CATEGORIES.get(action, audit.Category.APPLICATION_ACTIVITY),
+            action=audit.Action.EXECUTE,
+            outcome=outcome,
+            operation=f"{action}:{self.operation}" if action != self.action else self.operation,
+            actor=self.actor.id,
+            role=decision.role.value if decision.role else "none",
+            purpose=audit.Purpose(self.actor.purpose),
+            institution=self.actor.institution,
+            relation=decision.relation.value,
+            patient=target.patient,
+            object_type=target.kind,
+            object_id=target.object_id,
+            reason=reason or (None if decision.allowed else decision.reason),
+            source_address=self.source_address,
+            request_id=self.request_id,
+        )
+        try:
+            self.receipts.append(self.guard.recorder.record(event))
+        except audit.AuditUnavailableError as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+
+    async def settled(self) -> None:
+        """Wait until what was recorded is on disk.
+
+        Raises:
+            Problem: 503, it cannot be.
+        """
+        receipts, self.receipts = self.receipts, []
+        try:
+            for receipt in receipts:
+                await receipt
+        except audit.AuditUnavailableError as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+
+
+class Identifies(Protocol):
+    """Reads credentials."""
+
+    async def actor_of(self, scope: Scope) -> Actor | None:
+        """Return who sent the request of `scope`, None where no valid credential says."""
+        ...
+
+
+class Guard:
+    """The records, the credentials and the audit record of a running service."""
+
+    def __init__(self, engine: Engine, recorder: audit.Recorder, credentials: Identifies) -> None:
+        self.engine = engine
+        self.recorder = recorder
+        self._credentials = credentials
+
+    async def identify(self, scope: Scope, operation: str, action: Action) -> Access:
+        """Return the access of the HTTP request of `scope`.
+
+        Raises:
+            Problem: 401, there is no credential or it is not valid now.
+        """
+        address = _address(scope)
+        actor = await self._credentials.actor_of(scope)
+        if actor is None:
+            anonymous = Actor("anonymous", ActorKind.PROGRAM, frozenset())
+            access = Access(self, anonymous, operation, action, address)
+            access.note(may_ever(anonymous, action), Target("none"))
+            await access.settled()
+            raise _UNKNOWN
+        access = Access(self, actor, operation, action, address)
+        scope.setdefault("state", {})[_STATE] = access
+        return access
+
+    def act(self, actor: Actor, operation: str, action: Action) -> Access:
+        """Return the access of an actor who is known by other means: a job, an association."""
+        return Access(self, actor, operation, action)
+
+
+def access_of(request: Request) -> Access:
+    """Return the access of a request that the entrance let in."""
+    access: Access = request.scope["state"][_STATE]
+    return access
+
+
+@contextmanager
+def open_guard() -> Iterator[Guard]:
+    """Open the records and the audit record of this installation (`ZHUZHEN_HOME`)."""
+    engine = open_engine(database_url())
+    try:
+        upgrade(engine)
+        create_schema(engine)
+        secret = open_keyring().secret(SecretName.AUDIT_SIGNING)
+        signer = Signer(Ed25519PrivateKey.from_private_bytes(secret))
+        with DatabaseRecorder(engine, signer, store.home() / ANCHOR) as recorder:
+            yield Guard(engine, recorder, Credentials(engine))
+    finally:
+        engine.dispose()
+
+
+class GuardPost:
+    """Where the entrance finds the guard, from when the service is open."""
+
+    def __init__(self) -> None:
+        self._guard: Guard | None = None
+
+    @contextmanager
+    def manned(
+        self, opening: Callable[[], AbstractContextManager[Guard]] = open_guard
+    ) -> Iterator[Guard]:
+        """Keep a guard here as long as the context lasts."""
+        with opening() as guard:
+            self._guard = guard
+            try:
+                yield guard
+            finally:
+                self._guard = None
+
+    def guard(self) -> Guard:
+        """Return the guard.
+
+        Raises:
+            Problem: 503, the service is not open yet, or not any more.
+        """
+        if self._guard is None:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The service is not ready yet; ask again in a moment.",
+            )
+        return self._guard
+
+
+POST = GuardPost()
+"""The one of this process: BentoML makes the service when its module is imported."""
+
+
+def _address(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
+
+
+_UNKNOWN = Problem(
+    HTTPStatus.UNAUTHORIZED,
+    "The request has no credential that is valid now. Send `Authorization: Bearer KEY`; an "
+    "administrator makes keys with `zhuzhen keys create`.",
+    {"WWW-Authenticate": 'Bearer realm="zhuzhen"'},
+)
+
+
+def _forbidden(decision: Decision) -> Problem:
+    return Problem(HTTPStatus.FORBIDDEN, decision.message.en)

@@ -1,0 +1,12 @@
+"""Every part of the service, in the order in which they are opened."""
+
+from itertools import chain
+
+from serving.doors import pages, recognizing
+from serving.doors.table import RouteTable
+
+PARTS = (pages.PART, recognizing.PART)
+ROUTES = tuple(chain.from_iterable(part.routes for part in PARTS))
+DICOM_SERVICES = tuple(chain.from_iterable(part.dicom_services for part in PARTS))
+JOBS = tuple(chain.from_iterable(part.jobs for part in PARTS))
+TABLE = RouteTable(ROUTES)

@@ -1,0 +1,1 @@
+"""Who is asking: institutions, accounts, keys for programs, and what their credentials prove."""

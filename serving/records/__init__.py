@@ -1,0 +1,20 @@
+"""The records database: who may do what, what came in, what was decided.
+
+SQLite in `ZHUZHEN_HOME` by default, PostgreSQL where `ZHUZHEN_DATABASE_URL` names one; the code is
+the same. Parts define their tables on `Base` in modules of their own, named in `records.tables`,
+and bring a migration for each change.
+"""
+
+from serving.records.base import Base, NaiveDatetimeError, UtcDateTime
+from serving.records.database import DatabaseError, database_url, open_engine
+from serving.records.migration import upgrade
+
+__all__ = [
+    "Base",
+    "DatabaseError",
+    "NaiveDatetimeError",
+    "UtcDateTime",
+    "database_url",
+    "open_engine",
+    "upgrade",
+]

@@ -1,0 +1,63 @@
+"""Opening the database that the settings name."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from models import store
+from models.errors import ZhuzhenError
+
+FILE = "records.sqlite3"
+_KINDS = ("sqlite", "postgresql")
+_BUSY_S = 30
+"""Seconds that a writer waits for another one, on SQLite, which has one at a time."""
+
+
+class DatabaseError(ZhuzhenError):
+    """The database that the settings name cannot be used."""
+
+
+def database_url(environment: Mapping[str, str] = os.environ, home: Path | None = None) -> str:
+    """Return the address in `ZHUZHEN_DATABASE_URL`, by default a file in `ZHUZHEN_HOME`."""
+    default = f"sqlite:///{(home or store.home()).resolve() / FILE}"
+    return environment.get("ZHUZHEN_DATABASE_URL") or default
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for `url`, set up so that what was committed outlives a loss of power.
+
+    Raises:
+        DatabaseError: it is no address of SQLite or PostgreSQL; the message does not repeat it, for
+            it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in _KINDS:
+        raise DatabaseError(
+            "ZHUZHEN_DATABASE_URL is not an address that is understood; expected sqlite:///FILE or "
+            "postgresql+psycopg://USER@HOST/DATABASE."
+        )
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_S})
+    event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    # Readers and the writer do not wait for each other.
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # With NORMAL the last commits could be lost with the power; what was acknowledged must not be.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()

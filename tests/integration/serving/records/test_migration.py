@@ -1,0 +1,75 @@
+"""The migrations make the tables that the code has, on both databases."""
+
+from datetime import UTC, datetime
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import Session
+
+from serving.identity.records import Institution, Tier
+from serving.records import DatabaseError, open_engine, upgrade
+from serving.records.migration import FOLDER
+from serving.records.tables import METADATA
+
+
+def test_migrated_tables_are_those_of_the_code(database_url: str) -> None:
+    engine = open_engine(database_url)
+    upgrade(engine)
+    upgrade(engine)
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        ours = [
+            change for change in compare_metadata(context, METADATA) if "audit" not in str(change)
+        ]
+    engine.dispose()
+
+    assert ours == []
+
+
+def test_migrations_are_one_line() -> None:
+    assert len(ScriptDirectory(str(FOLDER)).get_heads()) == 1
+
+
+def test_a_newer_database_is_left_alone(database_url: str) -> None:
+    engine = open_engine(database_url)
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(DatabaseError, match="9999"):
+        upgrade(engine)
+    engine.dispose()
+
+
+def test_moments_come_back_with_their_zone_and_are_refused_without(database_url: str) -> None:
+    engine = open_engine(database_url)
+    upgrade(engine)
+    moment = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
+
+    def an_institution(name: str, when: datetime) -> Institution:
+        return Institution(id=name, name=name, name_zh=name, tier=Tier.PRIMARY, created_at=when)
+
+    with Session(engine) as session:
+        session.add(an_institution("one", moment))
+        session.commit()
+        found = session.get_one(Institution, "one").created_at
+        session.add(an_institution("two", moment.replace(tzinfo=None)))
+        with pytest.raises(StatementError, match="without a zone"):
+            session.commit()
+    engine.dispose()
+
+    assert found == moment
+    assert found.utcoffset() is not None
+
+
+@pytest.mark.parametrize("url", ["mysql://root:secret@host/x", "nonsense", ""])
+def test_other_databases_are_refused_without_repeating_the_address(url: str) -> None:
+    with pytest.raises(DatabaseError) as refused:
+        open_engine(url)
+
+    assert "secret" not in str(refused.value)
