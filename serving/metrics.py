@@ -45,6 +45,18 @@ _STAGE_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 
+_MODEL_CHANGES = Counter(
+    "zhuzhen_model_changes",
+    "Changes of what a model's alias means: followed, or refused because it must not be loaded.",
+    ("model", "version", "outcome"),
+    registry=_REGISTRY,
+)
+
+
+def count_model_change(*, model: str, version: str, outcome: str) -> None:
+    """Count that `version` now answers (`followed`), or goes on answering (`refused`)."""
+    _MODEL_CHANGES.labels(model, version, outcome).inc()
+
 
 def count_request(route: str, status: int, seconds: float) -> None:
     """Count one answered request; `route` is one of the service's own, or `other`."""

@@ -42,6 +42,7 @@ class ReadingRoom:
         # The model that most requests want is loaded before the first of them comes, and a package
         # that must not be loaded keeps the service from starting.
         self._shelf.recognizer(settings.model)
+        self._shelf.follow(settings.follow_every_s)
         self._readers = ThreadPoolExecutor(settings.threads, thread_name_prefix="reader")
         # While a thread reads one body, the next is received.
         open_bodies = max(settings.max_open_bodies, 2 * settings.threads)
@@ -49,6 +50,7 @@ class ReadingRoom:
 
     def close(self) -> None:
         """Let the readers finish what they have begun."""
+        self._shelf.close()
         self._readers.shutdown(cancel_futures=True)
 
     async def answer(self, request: Request) -> Response:

@@ -35,6 +35,8 @@ class Settings:
     """Seconds within which a body must have arrived."""
     body_idle_timeout_s: float = 15.0
     """Seconds within which the next piece of a body must have arrived."""
+    follow_every_s: float = 2.0
+    """How often the service looks whether a model's alias means another version now."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:

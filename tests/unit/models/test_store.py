@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from models import store
 from models.errors import PackageInvalidError, PackageNotFoundError, PackageTamperedError
+from models.package import CARD, METADATA, seal
 from tests.package_samples import NAME, VERSION, write_tiny_package
 
 
@@ -111,3 +113,43 @@ def test_load_refuses_a_package_in_the_folder_of_another(home: Path, place: str)
     write_tiny_package(home / "models" / place)
     with pytest.raises(PackageInvalidError, match=f"{place} says that it is {NAME} {VERSION}"):
         store.load(place.replace("/", "@"))
+
+
+def tiny(home: Path, version: str) -> store.Stated:
+    """Put a package of this version into the store and return what an alias of it says."""
+    root = write_tiny_package(home / "models" / NAME / version)
+    metadata = json.loads((root / METADATA).read_text("utf-8"))
+    metadata["version"] = version
+    (root / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+    return store.Stated(version, seal(root))
+
+
+def test_champion_answers_for_a_name_though_a_newer_version_is_there(home: Path) -> None:
+    first, second = tiny(home, "1.0.0"), tiny(home, "1.1.0")
+    assert store.load(NAME).reference_to.version == "1.1.0"
+    store.set_alias(NAME, store.CHAMPION, first)
+    store.set_alias(NAME, store.CHALLENGER, second)
+    assert store.load(NAME).reference_to.version == "1.0.0"
+    assert store.load(f"{NAME}@challenger").reference_to.version == "1.1.0"
+    assert store.load(f"{NAME}@1.1.0").reference_to.version == "1.1.0"
+    store.set_alias(NAME, store.CHALLENGER, None)
+    assert dict(store.aliases(NAME)) == {store.CHAMPION: first}
+    with pytest.raises(PackageNotFoundError, match="'challenger'; known versions"):
+        store.load(f"{NAME}@challenger")
+
+
+def test_intact_package_that_is_not_the_aliass_own_is_never_loaded(home: Path) -> None:
+    stated = tiny(home, "1.0.0")
+    store.set_alias(NAME, store.CHAMPION, stated)
+    (home / "models" / NAME / "1.0.0" / CARD).write_text("another card", encoding="utf-8")
+    seal(home / "models" / NAME / "1.0.0")
+    with pytest.raises(PackageTamperedError, match=r"has the digest .* means .* pull it again"):
+        store.load(NAME)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"champion": {"version": "1"}}', '{"champion": 1}'])
+def test_spoilt_aliases_are_told(home: Path, content: str) -> None:
+    put(home, f"{NAME}/1.0.0")
+    (home / "models" / NAME / "aliases.json").write_text(content, encoding="utf-8")
+    with pytest.raises(PackageInvalidError, match=r"aliases\.json cannot be read; pull"):
+        store.find(NAME)
