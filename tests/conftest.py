@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import PostgresServer, find_postgresql, running_postgresql
+from tests.orthanc import Orthanc, running_orthanc
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,3 +36,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     server: PostgresServer = request.getfixturevalue("postgresql")
     with server.fresh_database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _one_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running
+
+
+@pytest.fixture
+def orthanc(_one_orthanc: Orthanc) -> Orthanc:
+    """A real PACS that holds nothing yet."""
+    _one_orthanc.empty()
+    return _one_orthanc

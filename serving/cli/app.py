@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from models.errors import ZhuzhenError
+from serving.cli.dicom import dicom_app
 from serving.cli.installed_commands import add_installed_commands
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ models_app = typer.Typer(
     help="Model packages: list them, show what they are for, check that they are intact.",
 )
 app.add_typer(models_app, name="models")
+app.add_typer(dicom_app, name="dicom")
 
 Json = Annotated[
     bool,

@@ -7,15 +7,12 @@ from io import BytesIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from models.findings import ModelReference
-from serving.results.identity import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
-    ResultKind,
-)
+from serving.results.identity import ResultKind
 from serving.results.source import PATIENT_AND_STUDY, SourceImage
+from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 MANUFACTURER = "Zhuzhen"
 SERIES_NUMBERS = {
@@ -76,7 +73,7 @@ def finish(kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage
     for keyword in PATIENT_AND_STUDY:
         if keyword in source.header and keyword not in dataset:
             setattr(dataset, keyword, source.header[keyword].value)
-    dataset.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     dataset.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     stream = BytesIO()

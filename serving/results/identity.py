@@ -13,11 +13,6 @@ from pydicom.uid import UID
 
 from models.findings import ModelReference
 
-IMPLEMENTATION_CLASS_UID = UID("2.25.186471297093706441830164928376514230417")
-"""Implementation Class UID (0002,0012) of this software (PS3.7 D.3.3.2)."""
-IMPLEMENTATION_VERSION_NAME = "ZHUZHEN_0.1"
-"""Implementation Version Name (0002,0013), 16 characters at most."""
-
 _NAMESPACE = uuid.UUID("5c0f5b0e-6d55-4f2e-9d3c-7a6f3c1f1c52")
 _MAPPING_EDITION = "1"
 """Raised whenever the same pre-read gives different objects: these must not take the old UIDs."""

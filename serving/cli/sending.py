@@ -1,0 +1,129 @@
+"""`zhuzhen dicom echo` and `send`: what a destination says, told file by file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from serving.answers import write_json
+from serving.destinations import (
+    DeliveryError,
+    Destination,
+    DicomFile,
+    NotADicomFileError,
+    Outcome,
+    State,
+    destination_of,
+    is_dicom_file,
+)
+
+_MOST_BYTES_AT_ONCE = 256 * 2**20
+"""Of the files that are held in memory and sent over one association."""
+
+
+def echo(address: str, *, calling_ae_title: str, timeout_s: float, as_json: bool) -> int:
+    """Tell whether the destination at `address` is there; return the exit status.
+
+    Raises:
+        DestinationSettingError: the address cannot be used.
+    """
+    destination = _destination(address, calling_ae_title, timeout_s)
+    try:
+        destination.check()
+    except DeliveryError as error:
+        reason = str(error)
+    else:
+        reason = ""
+    if as_json:
+        told = {"destination": address, "reached": not reason, "reason": reason}
+        typer.echo(write_json(told))
+    elif reason:
+        typer.echo(f"zhuzhen: {reason}", err=True)
+    else:
+        typer.echo(f"{address} is there and lets us in.")
+    return 1 if reason else 0
+
+
+def send(
+    address: str,
+    paths: list[Path],
+    *,
+    calling_ae_title: str,
+    timeout_s: float,
+    as_json: bool,
+) -> int:
+    """Send the files and tell what became of each; return the exit status.
+
+    Raises:
+        DestinationSettingError: the address cannot be used.
+        OSError: a path does not exist or cannot be read.
+    """
+    destination = _destination(address, calling_ae_title, timeout_s)
+    files = list(_files(paths))
+    failed = delivered = 0
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Sending", total=len(files))
+        for path, outcome in _outcomes(destination, files):
+            progress.advance(task)
+            done = outcome.state is State.DELIVERED
+            delivered, failed = delivered + done, failed + (not done)
+            _tell(path, outcome, as_json=as_json)
+    if not as_json:
+        typer.echo(f"{delivered} of {len(files)} files delivered to {address}.")
+    return 1 if failed else 0
+
+
+def _destination(address: str, calling_ae_title: str, timeout_s: float) -> Destination:
+    entry = {"to": address, "calling_ae_title": calling_ae_title, "timeout_s": timeout_s}
+    return destination_of(entry)
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    """Return the paths, folders as the DICOM files below them; what else lies there is left."""
+    for path in paths:
+        if path.is_dir():
+            found = sorted(each for each in path.rglob("*") if each.is_file())
+            yield from (each for each in found if is_dicom_file(each))
+        else:
+            yield path
+
+
+def _outcomes(destination: Destination, paths: list[Path]) -> Iterator[tuple[Path, Outcome]]:
+    batch: list[tuple[Path, DicomFile]] = []
+    size = 0
+    for path in paths:
+        data = path.read_bytes()
+        try:
+            file = DicomFile.of(data)
+        except NotADicomFileError as error:
+            yield path, Outcome("", State.REFUSED, str(error))
+            continue
+        if batch and size + len(data) > _MOST_BYTES_AT_ONCE:
+            yield from _deliver(destination, batch)
+            batch, size = [], 0
+        batch.append((path, file))
+        size += len(data)
+    if batch:
+        yield from _deliver(destination, batch)
+
+
+def _deliver(
+    destination: Destination, batch: list[tuple[Path, DicomFile]]
+) -> Iterator[tuple[Path, Outcome]]:
+    outcomes = destination.deliver([file for _, file in batch])
+    yield from zip((path for path, _ in batch), outcomes, strict=True)
+
+
+def _tell(path: Path, outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "file": str(path),
+            "sop_instance_uid": outcome.sop_instance_uid,
+            "state": outcome.state.value,
+            "reason": outcome.reason,
+        }
+        typer.echo(write_json(told))
+    elif outcome.state is not State.DELIVERED:
+        typer.echo(f"{path}: {outcome.state.value.replace('_', ' ')}: {outcome.reason}", err=True)
