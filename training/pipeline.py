@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from datasets.splits import Part
 from models.errors import DataError
 from models.package import ModelPackage
@@ -20,11 +22,13 @@ from training.card import render_card
 from training.config import TrainConfig
 from training.evaluation import headline
 from training.graphs import Graphs, export_graph, fit_graphs
+from training.locked_set import locked_set, write_locked_set
 from training.loop import Watch
 from training.members import train_members
 from training.packaging import Contents, write_package
 from training.provenance import config_digest, digest_of_settings, source_code
-from training.report import draw, embed_far_inputs, evaluate
+from training.registry import LOCKED_SET, PACKAGE
+from training.report import draw, embed_far_inputs, evaluate, evaluated
 from training.study_data import StudyData, read_study_data
 from training.tracking import Tracker
 
@@ -95,10 +99,25 @@ def _make(
         places.packages / config.name / config.version,
     )
     tracker.figures(headline(evaluation))
-    tracker.files(package.root, "package")
+    tracker.files(package.root, PACKAGE)
+    tracker.files(_keep_locked_set(study, graphs, folder / LOCKED_SET), LOCKED_SET)
     tracker.files(folder / "figures", "figures")
     tracker.register(config.name, package.reference_to.digest, config.version)
     return package
+
+
+def _keep_locked_set(study: StudyData, graphs: Graphs, folder: Path) -> Path:
+    """Write what the package says of each sample of the test part; return the folder."""
+    test = evaluated(study, graphs, Part.TEST)
+    kept = locked_set(
+        test.manifest,
+        truth=test.manifest.targets().astype(np.bool_),
+        probability=test.probability[:, np.newaxis],
+        operating_points=(graphs.calibration.operating_point,),
+        split_digest=study.split.digest_for(study.manifest),
+    )
+    write_locked_set(kept, folder)
+    return folder
 
 
 def _contents(

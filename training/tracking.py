@@ -5,24 +5,18 @@ Everything lies under `ZHUZHEN_HOME/mlflow`: `mlflow.db` (SQLite) and `artifacts
 file name goes there: digests, numbers and plots alone.
 """
 
-import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine
-
-from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
+from models.store import CHALLENGER
+from training.registry import PACKAGE, open_client
+
 EXPERIMENT = "zhuzhen"
-CHAMPION = "champion"
-"""Alias of the version that serves."""
-CHALLENGER = "challenger"
-"""Alias of the newest version, which is compared with the champion."""
 _LONGEST_PARAMETER = 500
 _PARAMETERS_AT_ONCE = 90
 
@@ -33,11 +27,7 @@ class Tracker:
     def __init__(self, home: Path, run_file: Path, name: str) -> None:
         """Open the run whose id is in `run_file`, or start one called `name` and write its id."""
         store = home / "mlflow"
-        store.mkdir(parents=True, exist_ok=True)
-        # Migrations of the database are told on the log, line by line, at its first use.
-        logging.getLogger("alembic").setLevel(logging.ERROR)
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        self.client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
+        self.client = open_client(home)
         self._recorded: set[tuple[str, int, float]] = set()
         if run_file.exists() and self._taken_up(run_file.read_text(encoding="utf-8").strip()):
             return
@@ -93,13 +83,12 @@ class Tracker:
     def register(self, name: str, digest: str, version: str) -> int:
         """Register the run's artifact `package` as the newest version of the model `name`.
 
-        It becomes the challenger; the first version also becomes the champion.
+        It becomes the challenger; `zhuzhen models promote` makes champions (`training.registry`).
 
         Returns:
             The registry's number of the version.
         """
-        existing = self.client.search_model_versions(f"name = '{name}'")
-        for known in existing:
+        for known in self.client.search_model_versions(f"name = '{name}'"):
             if known.tags.get("package_digest") == digest:
                 return int(known.version)
         try:
@@ -107,12 +96,10 @@ class Tracker:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        source = f"{self.client.get_run(self.run_id).info.artifact_uri}/package"
+        source = f"{self.client.get_run(self.run_id).info.artifact_uri}/{PACKAGE}"
         tags = {"package_digest": digest, "package_version": version}
         made = self.client.create_model_version(name, source, self.run_id, tags=tags)
         self.client.set_registered_model_alias(name, CHALLENGER, made.version)
-        if not existing:
-            self.client.set_registered_model_alias(name, CHAMPION, made.version)
         return int(made.version)
 
     def finish(self, succeeded: bool) -> None:

@@ -20,6 +20,11 @@ _HELP = {
     "data.check": "Look for copies, label conflicts, unreadable files and shortcut suspects.",
     "data.list": "List the data sets that are described, and how to obtain each.",
     "data.manifest": "Write the manifest of a data set and its data sheet.",
+    "models.compare": "Compare two versions on their locked set and draw the difference.",
+    "models.history": "List every change of the champion: when, by whom, what the gate said.",
+    "models.promote": "Make the challenger the champion, if it passes the gate.",
+    "models.pull": "Bring the version that an alias means into the local store.",
+    "models.rollback": "Make champion again what was champion before.",
     "train": "Make a model package from its data (needs the training part installed).",
 }
 _PASS_EVERYTHING_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

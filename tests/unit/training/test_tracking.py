@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from training.tracking import CHALLENGER, CHAMPION, EXPERIMENT, Tracker
+from models.store import CHALLENGER, CHAMPION
+from training.tracking import EXPERIMENT, Tracker
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -98,20 +100,18 @@ def test_run_of_a_lost_registry_is_started_anew(home: Path, tmp_path: Path) -> N
     assert run_file.read_text(encoding="utf-8").strip() == tracker.run_id
 
 
-def test_first_version_serves_and_the_next_challenges(home: Path, tmp_path: Path) -> None:
+def test_newest_version_challenges_and_none_serves_by_itself(home: Path, tmp_path: Path) -> None:
     tracker = opened(home, tmp_path / "run")
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "card.md").write_text("card", encoding="utf-8")
     tracker.files(tmp_path / "package", "package")
     client: MlflowClient = tracker.client
 
-    def serving() -> tuple[int, int]:
-        aliases = (CHAMPION, CHALLENGER)
-        found = [client.get_model_version_by_alias(MODEL, alias).version for alias in aliases]
-        return int(found[0]), int(found[1])
+    def challenger() -> int:
+        return int(client.get_model_version_by_alias(MODEL, CHALLENGER).version)
 
     assert tracker.register(MODEL, "sha256:1", "1.0.0") == 1
-    assert serving() == (1, 1)
+    assert challenger() == 1
     version = client.get_model_version(MODEL, "1")
     assert version.run_id == tracker.run_id
     assert version.tags == {"package_digest": "sha256:1", "package_version": "1.0.0"}
@@ -121,5 +121,7 @@ def test_first_version_serves_and_the_next_challenges(home: Path, tmp_path: Path
     # The same package is one version, however often its training is run.
     assert tracker.register(MODEL, "sha256:1", "1.0.0") == 1
     assert tracker.register(MODEL, "sha256:2", "1.1.0") == 2
-    assert serving() == (1, 2)
+    assert challenger() == 2
+    with pytest.raises(MlflowException):
+        client.get_model_version_by_alias(MODEL, CHAMPION)
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 2

@@ -1,0 +1,272 @@
+"""The model registry: MLflow's versions and aliases, and where each one's package lies.
+
+An alias is resolved to a version once; everything after that speaks of the version. A package is
+verified as a whole, against the digest that was registered, before anything reads it.
+"""
+
+import getpass
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from models import store
+from models.errors import PackageNotFoundError, PackageTamperedError, ZhuzhenError
+from models.package import ModelPackage
+from models.store import CHALLENGER, CHAMPION
+
+_HISTORY = "zhuzhen.release_history"
+_DIGEST, _VERSION = "package_digest", "package_version"
+PACKAGE = "package"
+"""Where a run keeps its package among its artifacts."""
+LOCKED_SET = "locked-set"
+"""Where a run keeps what its package said of each sample of the locked set."""
+
+
+class ReleaseError(ZhuzhenError):
+    """A version cannot be promoted, pulled or rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One version of a model in the registry."""
+
+    name: str
+    number: int
+    """MLflow's number of the version."""
+    version: str
+    """The package's own version."""
+    digest: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One change of what the champion is."""
+
+    action: str
+    """`promote` or `rollback`."""
+    number: int
+    version: str
+    before: int | None
+    by: str
+    at: str
+    """UTC, ISO 8601."""
+    gate: str
+    """What the gate said, or why there was none."""
+
+
+def open_client(home: Path) -> MlflowClient:
+    """Open the registry under `home`: MLflow on SQLite, made at its first use."""
+    folder = home / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Migrations of the database are told on the log, line by line, at its first use.
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+
+class Registry:
+    """The versions of all models under one `ZHUZHEN_HOME`."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._client = open_client(home)
+
+    def versions(self, name: str) -> list[Registered]:
+        """Return all versions of the model `name`, oldest first."""
+        found = self._client.search_model_versions(f"name = '{name}'")
+        return sorted((_registered(each) for each in found), key=lambda each: each.number)
+
+    def resolve(self, name: str, wanted: str) -> Registered:
+        """Return the version that `wanted` means: an alias, or a package's version.
+
+        Raises:
+            PackageNotFoundError: naming what there is.
+        """
+        known = self.versions(name)
+        if wanted in (CHAMPION, CHALLENGER):
+            found = self._alias(name, wanted)
+            if found is not None:
+                return found
+        for each in reversed(known):
+            if each.version == wanted:
+                return each
+        told = ", ".join(dict.fromkeys(each.version for each in known)) or "none"
+        raise PackageNotFoundError(
+            f"The registry has no {wanted} of {name}; registered versions: {told}. Train one with "
+            "`zhuzhen train`, or name another."
+        )
+
+    def champion(self, name: str) -> Registered | None:
+        """Return the champion of the model `name`, or None where none was promoted."""
+        return self._alias(name, CHAMPION)
+
+    @contextmanager
+    def package(self, registered: Registered) -> Iterator[ModelPackage]:
+        """Fetch the package of `registered`, verify it whole, and remove the copy afterwards.
+
+        Raises:
+            PackageTamperedError: it is not what was registered.
+        """
+        folder = self._home / "models" / f".incoming-{registered.name}-{registered.number}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield self._fetched(registered, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def artifact(self, registered: Registered, path: str, folder: Path) -> Path | None:
+        """Fetch the artifact `path` of the run that made `registered`; None if it has none."""
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return Path(self._client.download_artifacts(registered.run_id, path, str(folder)))
+        except (MlflowException, OSError):
+            return None
+
+    def pull(self, registered: Registered, alias: str) -> Path:
+        """Bring `registered` into the local store and let `alias` mean it; return its folder.
+
+        Raises:
+            PackageTamperedError: it is not what was registered.
+            ReleaseError: the store has another package of the same version.
+        """
+        meant = store.Stated(registered.version, registered.digest)
+        folder = store.versions().get(registered.name, {}).get(registered.version)
+        if folder is None:
+            folder = store.home() / "models" / registered.name / registered.version
+            with self.package(registered) as package:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                package.root.rename(folder)
+        else:
+            _require_same(ModelPackage.load(folder), registered)
+        store.set_alias(registered.name, alias, meant)
+        return folder
+
+    def promote(self, registered: Registered, gate: str, by: str | None = None) -> Release:
+        """Make `registered` the champion; what was champion can be rolled back to."""
+        before = self.champion(registered.name)
+        if before is not None and before.number == registered.number:
+            raise ReleaseError(
+                f"{registered.name} {registered.version} is the champion already; there is nothing "
+                "to promote."
+            )
+        self._client.set_registered_model_alias(registered.name, CHAMPION, str(registered.number))
+        release = _release("promote", registered, before, by, gate)
+        return self._record(registered.name, release)
+
+    def rollback(self, name: str, by: str | None = None) -> tuple[Registered, Release]:
+        """Make champion again what was champion before.
+
+        Raises:
+            ReleaseError: nothing was champion before.
+        """
+        now = self.champion(name)
+        back = self._before(name)
+        if now is None or back is None:
+            raise ReleaseError(
+                f"No version of {name} was champion before this one; there is nothing to roll back "
+                "to. Promote another version with `zhuzhen models promote`."
+            )
+        self._client.set_registered_model_alias(name, CHAMPION, str(back.number))
+        told = f"rolled back from {now.version}"
+        return back, self._record(name, _release("rollback", back, now, by, told))
+
+    def history(self, name: str) -> list[Release]:
+        """Return every change of the champion of `name`, oldest first."""
+        try:
+            text = self._client.get_registered_model(name).tags.get(_HISTORY, "[]")
+        except MlflowException:
+            return []
+        return [Release(**each) for each in json.loads(text)]
+
+    def _before(self, name: str) -> Registered | None:
+        """Return the version under the champion on the stack of promotions."""
+        stack: list[int] = []
+        for release in self.history(name):
+            if release.action == "rollback":
+                stack.pop()
+            else:
+                if not stack and release.before is not None:
+                    stack.append(release.before)
+                stack.append(release.number)
+        if len(stack) < 2:
+            return None
+        return next(each for each in self.versions(name) if each.number == stack[-2])
+
+    def _record(self, name: str, release: Release) -> Release:
+        entries = [vars_of(each) for each in [*self.history(name), release]]
+        self._client.set_registered_model_tag(name, _HISTORY, json.dumps(entries))
+        return release
+
+    def _alias(self, name: str, alias: str) -> Registered | None:
+        try:
+            return _registered(self._client.get_model_version_by_alias(name, alias))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def _fetched(self, registered: Registered, folder: Path) -> ModelPackage:
+        root = self.artifact(registered, PACKAGE, folder)
+        if root is None:
+            raise PackageTamperedError(
+                f"{registered.name} {registered.version}: the registry's run has no package any "
+                "more; train it again."
+            )
+        package = ModelPackage.load(root)
+        _require_same(package, registered)
+        return package
+
+
+def vars_of(release: Release) -> dict[str, Any]:
+    """Return `release` as a mapping for JSON."""
+    return {name: getattr(release, name) for name in Release.__dataclass_fields__}
+
+
+def _require_same(package: ModelPackage, registered: Registered) -> None:
+    found = package.reference_to
+    if found.digest != registered.digest:
+        raise PackageTamperedError(
+            f"{registered.name} {registered.version} has the digest {found.digest}, registered was "
+            f"{registered.digest}: it is not the package that was trained. It is not used; train "
+            "it again under a new version."
+        )
+
+
+def _registered(version: ModelVersion) -> Registered:
+    tags = version.tags
+    return Registered(
+        version.name,
+        int(version.version),
+        tags.get(_VERSION, ""),
+        tags.get(_DIGEST, ""),
+        str(version.run_id),
+    )
+
+
+def _release(
+    action: str, now: Registered, before: Registered | None, by: str | None, gate: str
+) -> Release:
+    return Release(
+        action,
+        now.number,
+        now.version,
+        None if before is None else before.number,
+        by or getpass.getuser(),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        gate,
+    )

@@ -1,0 +1,203 @@
+"""`zhuzhen models pull|promote|rollback|compare|history`: the doors to the registry."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import PackageNotFoundError, ZhuzhenError
+from models.store import CHALLENGER, CHAMPION, home
+
+if TYPE_CHECKING:
+    from training.locked_set import LockedSet
+    from training.registry import Registered, Registry
+    from training.release_gate import Verdict
+
+_STDERR = Console(stderr=True)
+_STDOUT = Console()
+
+Name = Annotated[str, typer.Argument(help="The name of a model.")]
+By = Annotated[str | None, typer.Option(help="Who decides; by default the user of this machine.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@contextmanager
+def _told_errors() -> Iterator[None]:
+    try:
+        yield
+    except ZhuzhenError as error:
+        _STDERR.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def pull(
+    name: Name,
+    alias: Annotated[
+        str, typer.Option(help="champion, challenger, or a version that becomes the champion here.")
+    ] = CHAMPION,
+    as_json: Json = False,
+) -> None:
+    """Bring the version that an alias means into the local store, its digest verified.
+
+    A running service follows within seconds, without dropping a request.
+    """
+    with _told_errors():
+        from training.registry import Registry
+
+        registry = Registry(home())
+        registered = registry.resolve(name, alias)
+        as_alias = alias if alias in (CHAMPION, CHALLENGER) else CHAMPION
+        folder = registry.pull(registered, as_alias)
+    told = {**asdict(registered), "alias": as_alias, "folder": str(folder)}
+    text = f"{name} {registered.version} is the {as_alias} here: {registered.digest}"
+    typer.echo(json.dumps(told) if as_json else text)
+
+
+def promote(
+    name: Name,
+    version: Annotated[
+        str, typer.Option(help="The version; by default the one with the alias challenger.")
+    ] = CHALLENGER,
+    by: By = None,
+    no_pull: Annotated[
+        bool, typer.Option("--no-pull", help="Leave the local store as it is.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the challenger the champion, if it passes every test of the gate.
+
+    The exit status is 1 where it does not; the tests that fail are told, and by how much.
+    """
+    with _told_errors():
+        from training.registry import Registry
+        from training.release_gate import summary, verdicts_as_json
+
+        registry = Registry(home())
+        registered = registry.resolve(name, version)
+        verdicts = _judged(registry, registered)
+        passed = all(verdict.passed for verdict in verdicts)
+        if passed:
+            registry.promote(registered, summary(verdicts), by)
+            if not no_pull:
+                registry.pull(registered, CHAMPION)
+    if as_json:
+        told = {"name": name, "version": registered.version, "promoted": passed}
+        typer.echo(json.dumps({**told, "gate": verdicts_as_json(verdicts)}))
+    else:
+        _show_verdicts(registered, verdicts)
+    raise typer.Exit(0 if passed else 1)
+
+
+def rollback(name: Name, by: By = None, as_json: Json = False) -> None:
+    """Make champion again what was champion before, here and in the registry."""
+    with _told_errors():
+        from training.registry import Registry, vars_of
+
+        registry = Registry(home())
+        back, release = registry.rollback(name, by)
+        registry.pull(back, CHAMPION)
+    text = f"{name} {back.version} is the champion again ({release.gate}): {back.digest}"
+    typer.echo(json.dumps({"name": name, **vars_of(release)}) if as_json else text)
+
+
+def history(name: Name, as_json: Json = False) -> None:
+    """List every change of the champion: when, by whom, and what the gate said."""
+    with _told_errors():
+        from training.registry import Registry, vars_of
+
+        found = Registry(home()).history(name)
+    for release in found:
+        text = f"{release.at} {release.action} {release.version} by {release.by}: {release.gate}"
+        typer.echo(json.dumps({"name": name, **vars_of(release)}) if as_json else text)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="NAME@VERSION, NAME@champion or NAME@challenger.")],
+    second: Annotated[str, typer.Argument(help="The version that is held against the first.")],
+    out: Annotated[Path, typer.Option(help="The picture.")] = Path("comparison.png"),
+    as_json: Json = False,
+) -> None:
+    """Compare two versions on their locked set, sample by sample, and draw the difference."""
+    with _told_errors():
+        from training.comparison import differences, paired
+        from training.comparison_plot import draw_comparison
+        from training.registry import Registry
+
+        registry = Registry(home())
+        with tempfile.TemporaryDirectory() as folder:
+            found = [_named(registry, each) for each in (first, second)]
+            kept = [_locked_set(registry, each, Path(folder)) for each in found]
+        pair = paired(kept[0], kept[1])
+        told = differences(*pair)
+        names = (f"{found[0].name} {found[0].version}", f"{found[1].name} {found[1].version}")
+        draw_comparison(names, pair, told, out)
+    if as_json:
+        both = {"first": asdict(found[0]), "second": asdict(found[1]), "picture": str(out)}
+        rows = [asdict(each) for each in told]
+        typer.echo(json.dumps({**both, "samples": len(pair[0]), "differences": rows}))
+        return
+    table = Table("Finding", "Figure", *names, "Difference", "95 % interval")
+    for each in told:
+        interval = f"{each.low:+.4f} to {each.high:+.4f}"
+        numbers = f"{each.first:.4f}", f"{each.second:.4f}", f"{each.difference:+.4f}"
+        table.add_row(each.label, each.figure.replace("_", " "), *numbers, interval)
+    _STDOUT.print(table)
+    typer.echo(f"{len(pair[0])} samples of the locked set; {out}")
+
+
+def _judged(registry: "Registry", registered: "Registered") -> "list[Verdict]":
+    from training.release_gate import judge
+
+    champion = registry.champion(registered.name)
+    with tempfile.TemporaryDirectory() as folder:
+        challenger = _locked_set(registry, registered, Path(folder) / "challenger")
+        held = None
+        if champion is not None and champion.number != registered.number:
+            held = _locked_set(registry, champion, Path(folder) / "champion")
+        with registry.package(registered) as package:
+            return judge(package, challenger, held)
+
+
+def _locked_set(registry: "Registry", registered: "Registered", folder: Path) -> "LockedSet":
+    from training.locked_set import FILE, read_locked_set
+    from training.registry import LOCKED_SET, ReleaseError
+
+    folder.mkdir(parents=True, exist_ok=True)
+    at = registry.artifact(registered, LOCKED_SET, folder / str(registered.number))
+    if at is None or not (at / FILE).is_file():
+        raise ReleaseError(
+            f"{registered.name} {registered.version} has no locked set in the registry, so it "
+            "cannot be held against another version; train it again."
+        )
+    return read_locked_set(at / FILE)
+
+
+def _named(registry: "Registry", model: str) -> "Registered":
+    name, _, version = model.partition("@")
+    if not version:
+        raise PackageNotFoundError(
+            f"{model!r} names no version; expected NAME@VERSION, NAME@champion or NAME@challenger."
+        )
+    return registry.resolve(name, version)
+
+
+def _show_verdicts(registered: "Registered", verdicts: "list[Verdict]") -> None:
+    table = Table("Test", "", "What was found")
+    for verdict in verdicts:
+        mark = "[green]passed[/green]" if verdict.passed else "[red]FAILED[/red]"
+        table.add_row(verdict.test, mark, verdict.told)
+    _STDOUT.print(table)
+    failed = [verdict.test for verdict in verdicts if not verdict.passed]
+    what = f"{registered.name} {registered.version}"
+    typer.echo(
+        f"{what} is NOT promoted: {', '.join(failed)} failed. Nothing was changed."
+        if failed
+        else f"{what} is the champion: {registered.digest}"
+    )
