@@ -14,6 +14,7 @@ from benchmarks.figures import Section
 from benchmarks.inputs import make_bodies
 from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.measures import (
+    audit,
     footprint,
     overhead,
     peers,
@@ -35,6 +36,7 @@ MEASURES: Mapping[str, Callable[[Bench], Section]] = {
     "peers": peers.measure,
     "precision": precision.measure,
     "footprint": footprint.measure,
+    "audit": audit.measure,
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import PostgresServer, find_postgresql, running_postgresql
+from benchmarks.postgresql import PostgresServer, find_postgresql, running_postgresql
 from tests.orthanc import Orthanc, running_orthanc
 
 
@@ -23,7 +23,7 @@ def postgresql() -> Iterator[PostgresServer]:
     programs = find_postgresql()
     if programs is None:
         pytest.skip("PostgreSQL's server is not installed (Debian package postgresql)")
-    with running_postgresql(programs) as server:
+    with running_postgresql(programs, durable=False) as server:
         yield server
 
 

@@ -16,11 +16,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     inspect,
+    select,
     text,
 )
 
 METADATA = MetaData()
+_SCHEMA_LOCK = 0x5A5A5A
+"""Advisory lock under which the tables are made."""
 
 EVENTS = Table(
     "audit_events",
@@ -90,8 +94,10 @@ WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c
 
 
 def create_schema(engine: Engine) -> None:
-    """Create the tables and triggers that are missing."""
+    """Create the tables and triggers that are missing; several processes may do so at once."""
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
         METADATA.create_all(connection)
         create_triggers(connection)
 

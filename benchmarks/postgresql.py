@@ -1,4 +1,4 @@
-"""A private PostgreSQL for the tests, and a fresh database of each kind for each of them."""
+"""A PostgreSQL server of our own in a temporary folder, for measurements and tests."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ import psycopg
 
 _SERVER_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 _UNPRIVILEGED = ("postgres", "nobody")
-"""Who runs the server where the tests run as root, which PostgreSQL refuses to."""
+"""Who runs the server where we are root, as which PostgreSQL refuses to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,17 @@ class PostgresServer:
     bin: Path
 
     def conninfo(self, database: str) -> str:
-        return f"host={self.folder} user=tester dbname={database}"
+        """Address for psycopg."""
+        return f"host={self.folder} user=zhuzhen dbname={database}"
 
     def url(self, database: str) -> str:
         """Address for SQLAlchemy."""
-        return f"postgresql+psycopg://tester@/{database}?host={self.folder}"
+        return f"postgresql+psycopg://zhuzhen@/{database}?host={self.folder}"
 
     @contextlib.contextmanager
     def fresh_database(self) -> Iterator[str]:
         """Yield the address of an empty database that exists as long as the context."""
-        name = f"test_{uuid4().hex[:12]}"
+        name = f"own_{uuid4().hex[:12]}"
         self._run_sql(f"CREATE DATABASE {name}")
         try:
             yield self.url(name)
@@ -56,8 +57,11 @@ def find_postgresql() -> Path | None:
 
 
 @contextlib.contextmanager
-def running_postgresql(programs: Path) -> Iterator[PostgresServer]:
-    """Start a server of our own in a temporary folder and stop it at the end."""
+def running_postgresql(programs: Path, *, durable: bool) -> Iterator[PostgresServer]:
+    """Start a server and stop it at the end.
+
+    Without `durable` it skips fsync: what need not survive the machine takes a third of the time.
+    """
     folder = Path(tempfile.mkdtemp(prefix="zz-pg-"))
     user = _server_user()
     if user is not None:
@@ -76,10 +80,12 @@ def running_postgresql(programs: Path) -> Iterator[PostgresServer]:
         )
 
     data = str(folder / "data")
-    # Nothing here has to survive the machine; without fsync the tests take a third of the time.
-    options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=100"
+    fsync = "on" if durable else "off"
+    options = f"-k {folder} -c listen_addresses= -c fsync={fsync} -c max_connections=100"
     try:
-        run(str(programs / "initdb"), "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "-N")
+        run(
+            str(programs / "initdb"), "-D", data, "-U", "zhuzhen", "-A", "trust", "-E", "UTF8", "-N"
+        )
         log = str(folder / "log")
         run(str(programs / "pg_ctl"), "-D", data, "-l", log, "-w", "-o", options, "start")
         try:
@@ -96,4 +102,4 @@ def _server_user() -> pwd.struct_passwd | None:
     for name in _UNPRIVILEGED:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
-    raise RuntimeError("the tests run as root and there is no other user to run PostgreSQL")
+    raise RuntimeError("this runs as root, and there is no other user to run PostgreSQL as")
