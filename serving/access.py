@@ -13,23 +13,18 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.types import Scope
 
-from models import store
 from serving import audit
-from serving.audit.checkpoints import Signer
-from serving.audit.tables import create_schema
-from serving.audit.writing import DatabaseRecorder
+from serving.audit.opening import recording
 from serving.identity.credentials import Credentials
 from serving.policy import Action, Actor, ActorKind, Decision, Target, decide, may_ever
-from serving.privacy.keyring import SecretName, open_keyring
+from serving.privacy import open_keyring
 from serving.problems import Problem
 from serving.records import database_url, open_engine, upgrade
 
-ANCHOR = "audit-anchor.jsonl"
 _STATE = "access"
 _CATEGORIES = {
     Action.SEARCH_IMAGES: audit.Category.QUERY,
@@ -193,10 +188,7 @@ def open_guard() -> Iterator[Guard]:
     engine = open_engine(database_url())
     try:
         upgrade(engine)
-        create_schema(engine)
-        secret = open_keyring().secret(SecretName.AUDIT_SIGNING)
-        signer = Signer(Ed25519PrivateKey.from_private_bytes(secret))
-        with DatabaseRecorder(engine, signer, store.home() / ANCHOR) as recorder:
+        with recording(open_keyring()) as recorder:
             yield Guard(engine, recorder, Credentials(engine))
     finally:
         engine.dispose()

@@ -1,12 +1,12 @@
 """Opening the audit record of an installation.
 
-engine = open_engine(audit_url(database_url()))
-with open_recorder(engine, open_keyring()) as recorder:
-    ...
+with recording(open_keyring()) as recorder:
+    receipt = recorder.record(event)
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,30 +18,50 @@ from serving.audit.checkpoints import Signer
 from serving.audit.tables import create_schema
 from serving.audit.writing import DatabaseRecorder, RecorderSettings
 from serving.privacy import Keyring, SecretName
+from serving.records import database_url, open_engine
 
 ANCHOR = "ZHUZHEN_AUDIT_ANCHOR"
-_FILE = "audit.sqlite3"
+FILE = "audit.sqlite3"
 
 
-def audit_url(records_url: str) -> str:
+def audit_url(records_url: str | None = None) -> str:
     """Return the address of the audit record for the records at `records_url`.
 
     On PostgreSQL it is the same database. On SQLite it is a file of its own beside it: SQLite has
     one writer at a time for each file, and every request writes to the audit record.
     """
-    url = make_url(records_url)
+    found = records_url or database_url()
+    url = make_url(found)
     if url.get_backend_name() != "sqlite" or not url.database:
-        return records_url
-    beside = Path(url.database).with_name(_FILE)
-    return url.set(database=str(beside)).render_as_string(hide_password=False)
+        return found
+    return f"sqlite:///{Path(url.database).with_name(FILE)}"
 
 
-def open_recorder(
-    engine: Engine, keyring: Keyring, settings: RecorderSettings | None = None
-) -> DatabaseRecorder:
-    """Return the recorder that writes to `engine`, not started yet; the tables are made if new."""
-    create_schema(engine)
-    return DatabaseRecorder(engine, signer_of(keyring), anchor_path(), settings)
+@contextmanager
+def audit_engine() -> Iterator[Engine]:
+    """Yield an engine on this installation's audit record; its tables are made if new."""
+    engine = open_engine(audit_url())
+    try:
+        create_schema(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def recording(
+    keyring: Keyring, settings: RecorderSettings | None = None
+) -> Iterator[DatabaseRecorder]:
+    """Yield the recorder of this installation (`ZHUZHEN_HOME`), which writes in this context.
+
+    Raises:
+        AuditTamperedError: the record lacks what the anchor says was there.
+    """
+    with (
+        audit_engine() as engine,
+        DatabaseRecorder(engine, signer_of(keyring), anchor_path(), settings) as recorder,
+    ):
+        yield recorder
 
 
 def signer_of(keyring: Keyring) -> Signer:
@@ -58,4 +78,4 @@ def trusted_keys(keyring: Keyring) -> dict[str, Ed25519PublicKey]:
 def anchor_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Return where the last checkpoint is kept outside the database: `ZHUZHEN_AUDIT_ANCHOR`."""
     named = environment.get(ANCHOR)
-    return Path(named) if named else home() / "audit" / "anchor"
+    return Path(named) if named else home() / "audit-anchor.json"
