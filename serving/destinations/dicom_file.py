@@ -8,7 +8,7 @@ import pydicom
 from pydicom.uid import UID
 
 from models.errors import InputError
-from serving.imaging.quiet import quiet_decoders
+from models.quiet import quiet_decoders
 
 _PREAMBLE_BYTES = 128
 

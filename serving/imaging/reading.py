@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from models.errors import InputError, UnreadableImageError
+from models.quiet import quiet_decoders
 from models.radiograph import Radiograph
 from serving.imaging.dicom_facts import read_facts
 from serving.imaging.dicom_header import read_header
@@ -17,7 +18,6 @@ from serving.imaging.palette import palette_luminance
 from serving.imaging.pixel_format import PALETTE, PixelFormat, read_pixel_format
 from serving.imaging.pixel_padding import declares_padding
 from serving.imaging.plain_images import read_plain_image
-from serving.imaging.quiet import quiet_decoders
 from serving.imaging.reduction import area_mean, reduction_factor
 from serving.imaging.sniff import SourceFormat, identify_format
 from serving.imaging.stored_frame import StoredFrame

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 
-from serving.imaging.quiet import quiet_decoders
+from models.quiet import quiet_decoders
 from serving.results.capture import build_capture
 from serving.results.equipment import Maker, ResultObject, finish
 from serving.results.identity import ResultKind

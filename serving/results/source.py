@@ -18,7 +18,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
 from models.errors import InputError
-from serving.imaging.quiet import quiet_decoders
+from models.quiet import quiet_decoders
 
 _EMPTY_IF_UNKNOWN = (
     "PatientName",

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from serving.imaging.quiet import quiet_decoders
+from models.quiet import quiet_decoders
 
 
 def test_warnings_and_records_are_dropped_inside_only(caplog: pytest.LogCaptureFixture) -> None:
