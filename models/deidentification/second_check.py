@@ -42,7 +42,7 @@ def check_nothing_left(source: Dataset, result: bytes, pixels: bytes) -> None:
         {
             keyword
             for keyword, value in identifying_values(source)
-            if not (keyword == "InstitutionName" and value == maker)
+            if not (keyword == "InstitutionName" and value in maker)
             for encoded in _encodings_of(value)
             if encoded in result
             or (len(encoded) >= _SHORTEST_BYTES_IN_PIXELS and encoded in pixels)
