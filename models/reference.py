@@ -54,6 +54,16 @@ class Reference:
         """Return the distance of each row in units of the threshold: above 1 is refused."""
         return self.distance(embeddings) / self.threshold
 
+    def position(self, embeddings: NDArray[np.float32], count: int) -> NDArray[np.float64]:
+        """Return where each row of `embeddings` lies along the first `count` principal directions.
+
+        In standard deviations of the training data, shape (n, embedding) -> (n, count or fewer).
+        """
+        centred = embeddings.astype(np.float64) - self.mean
+        inside = centred @ self.components[:count].T.astype(np.float64)
+        position: NDArray[np.float64] = inside / np.sqrt(self.variances[:count])
+        return position
+
     def save(self, path: Path) -> None:
         """Write to `path` as an .npz file."""
         np.savez_compressed(

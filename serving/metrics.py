@@ -52,6 +52,19 @@ _MODEL_CHANGES = Counter(
     registry=_REGISTRY,
 )
 
+_OBSERVATIONS = Counter(
+    "zhuzhen_observations",
+    "Measurements for monitoring: written, lost (the disk was too slow or full), or, of a "
+    "challenger's shadow, skipped because it was busy, or failed.",
+    ("kind", "outcome"),
+    registry=_REGISTRY,
+)
+
+
+def count_observation(kind: str, outcome: str) -> None:
+    """Count one observation: `kind` is `reading` or `shadow`."""
+    _OBSERVATIONS.labels(kind, outcome).inc()
+
 
 def count_model_change(*, model: str, version: str, outcome: str) -> None:
     """Count that `version` now answers (`followed`), or goes on answering (`refused`)."""

@@ -1,12 +1,13 @@
 """From the bytes of one radiograph to a pre-read."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.errors import InputError
 from models.findings import Decision, Finding, ImageQuality, PreRead, Region, Verdict
+from models.observation import COMPONENTS
 from models.package import Label, ModelPackage
 from models.preprocessing import prepare, resize
 from models.radiograph import Radiograph
@@ -27,6 +28,8 @@ class Reading:
     """None where the bytes were unreadable."""
     heats: dict[str, Heat]
     """By label, for the findings that have regions."""
+    position: tuple[float, ...] = ()
+    """Of the embedding; see `models.observation`. Empty where the network was not asked."""
 
 
 class Stopwatch:
@@ -91,13 +94,16 @@ class Recognizer:
         watch.lap("prepare")
         output = self._network.run(image)
         watch.lap("network")
-        score = float(self.package.reference.score(output.embedding[np.newaxis])[0])
+        embedding = output.embedding[np.newaxis]
+        score = float(self.package.reference.score(embedding)[0])
+        position = tuple(self.package.reference.position(embedding, COMPONENTS)[0].tolist())
         judgement = judge_pixels(by_use, quality, score)
         if judgement.verdict is not Verdict.ACCEPTED:
-            return self._close(watch, radiograph, judgement, quality=quality, ood_score=score)
+            refused = self._close(watch, radiograph, judgement, quality=quality, ood_score=score)
+            return replace(refused, position=position)
         findings, heats = self._conclude(output, radiograph)
         watch.lap("evidence")
-        return self._close(
+        reading = self._close(
             watch,
             radiograph,
             judgement,
@@ -106,6 +112,7 @@ class Recognizer:
             findings=findings,
             heats=heats,
         )
+        return replace(reading, position=position)
 
     def _conclude(
         self, output: NetworkOutput, radiograph: Radiograph

@@ -19,6 +19,7 @@ from serving.recognition import Recognizer
 from serving.settings import Settings
 from serving.shelf import Shelf
 from serving.uploads import Upload, is_multipart, receive
+from serving.watching import Watcher
 
 _SWITCH = {"true": True, "false": False}
 
@@ -43,6 +44,7 @@ class ReadingRoom:
         # that must not be loaded keeps the service from starting.
         self._shelf.recognizer(settings.model)
         self._shelf.follow(settings.follow_every_s)
+        self._watcher = Watcher(self._shelf) if settings.observe else None
         self._readers = ThreadPoolExecutor(settings.threads, thread_name_prefix="reader")
         # While a thread reads one body, the next is received.
         open_bodies = max(settings.max_open_bodies, 2 * settings.threads)
@@ -52,6 +54,8 @@ class ReadingRoom:
         """Let the readers finish what they have begun."""
         self._shelf.close()
         self._readers.shutdown(cancel_futures=True)
+        if self._watcher is not None:
+            self._watcher.close()
 
     async def answer(self, request: Request) -> Response:
         """Answer one request: one object for one image, `{"results": [...]}` for multipart.
@@ -66,10 +70,13 @@ class ReadingRoom:
             uploads = await receive(request, self._settings)
             access = access_of(request)
             access.require(access.own("image"))
+            sender = access.actor.institution or "unknown"
             loop = asyncio.get_running_loop()
             answers = await asyncio.gather(
                 *(
-                    loop.run_in_executor(self._readers, _read, recognizer, upload, options)
+                    loop.run_in_executor(
+                        self._readers, self._read, recognizer, upload, options, sender
+                    )
                     for upload in uploads
                 )
             )
@@ -87,6 +94,22 @@ class ReadingRoom:
             raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
         except PackageError as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+
+    def _read(
+        self, recognizer: Recognizer, upload: Upload, options: Options, institution: str
+    ) -> bytes:
+        """Return the answer on one input, ready to be sent: readers do the work, not the loop."""
+        reading = recognizer.read(upload.data)
+        count_reading(reading.pre_read)
+        if self._watcher is not None:
+            self._watcher.saw(options.model, reading, upload.data, institution)
+        answer = answer_of(
+            reading.pre_read, source=upload.name, intended_use=recognizer.package.statement
+        )
+        if options.overlay:
+            png = png_of(draw_overlay(reading))
+            answer["overlay_png"] = base64.b64encode(png).decode("ascii")
+        return write_json(answer).encode()
 
 
 def options_of(request: Request, settings: Settings) -> Options:
@@ -109,16 +132,3 @@ def options_of(request: Request, settings: Settings) -> Options:
             "The option overlay is neither true nor false; give one of them.",
         )
     return Options(query.get("model", settings.model), _SWITCH[overlay])
-
-
-def _read(recognizer: Recognizer, upload: Upload, options: Options) -> bytes:
-    """Return the answer on one input, ready to be sent: readers do the work, not the event loop."""
-    reading = recognizer.read(upload.data)
-    count_reading(reading.pre_read)
-    answer = answer_of(
-        reading.pre_read, source=upload.name, intended_use=recognizer.package.statement
-    )
-    if options.overlay:
-        png = png_of(draw_overlay(reading))
-        answer["overlay_png"] = base64.b64encode(png).decode("ascii")
-    return write_json(answer).encode()

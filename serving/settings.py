@@ -35,6 +35,9 @@ class Settings:
     """Seconds within which a body must have arrived."""
     body_idle_timeout_s: float = 15.0
     """Seconds within which the next piece of a body must have arrived."""
+    observe: bool = True
+    """Whether measurements of each reading are kept for monitoring, and a challenger reads along.
+    `ZHUZHEN_OBSERVE`: `on` or `off`."""
     follow_every_s: float = 2.0
     """How often the service looks whether a model's alias means another version now."""
 
@@ -57,7 +60,11 @@ class Settings:
         threads = environment.get("ZHUZHEN_THREADS", str(_usable_cores()))
         if not threads.isdecimal():
             raise SettingError(f"ZHUZHEN_THREADS is {threads!r}; expected a whole number.")
+        observe = environment.get("ZHUZHEN_OBSERVE", "on")
+        if observe not in ("on", "off"):
+            raise SettingError(f"ZHUZHEN_OBSERVE is {observe!r}; expected on or off.")
         return cls(
+            observe=observe == "on",
             model=environment.get("ZHUZHEN_MODEL", cls().model),
             precision=Precision(precision),
             threads=int(threads),

@@ -1,0 +1,107 @@
+"""What is kept of each reading for monitoring: measurements, never the image or whose it is.
+
+One JSON object a line, under `ZHUZHEN_HOME/monitoring/<model>/`, a file for each day (UTC):
+`<date>.jsonl` of what was answered, `shadow-<date>.jsonl` of what a challenger would have said.
+Serving writes them; `training.drift` and `training.shadow_report` read them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from models.errors import DataError
+from models.store import home
+
+COMPONENTS = 8
+"""Of the embedding: its place along the package's first principal directions."""
+OBSERVED, SHADOW = "", "shadow-"
+"""Prefixes of the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one version said of one finding."""
+
+    probability: float
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One reading."""
+
+    at: str
+    """UTC, ISO 8601, to the second."""
+    institution: str
+    """Who sent the input; the service's own id of it."""
+    model: str
+    version: str
+    verdict: str
+    facts: Mapping[str, float]
+    """Acquisition facts by name: size, dynamic range, clipping, sharpness, age."""
+    codes: Mapping[str, str]
+    """Coded facts of the header by name: modality, view, transfer syntax."""
+    ood_score: float | None
+    """Distance from what the model was made for, 1.0 at the refusal threshold."""
+    position: tuple[float, ...]
+    """Of the embedding, in standard deviations of the training data; COMPONENTS numbers at most."""
+    said: Mapping[str, Said]
+    """By finding; empty where the gate refused the input."""
+    challenger: "Observation | None" = field(default=None)
+    """In shadow files: what the challenger said of the same input."""
+
+
+def folder_of(model: str) -> Path:
+    """Return the folder of everything that is monitored of `model`."""
+    return home() / "monitoring" / model
+
+
+def line_of(observation: Observation) -> str:
+    """Return `observation` as one line of JSON."""
+    content = asdict(observation)
+    if observation.challenger is None:
+        del content["challenger"]
+    return json.dumps(content, separators=(",", ":")) + "\n"
+
+
+def read_days(model: str, kind: str, first: date, last: date) -> Iterator[Observation]:
+    """Return what was written from day `first` to `last`; a line that was cut off is left out.
+
+    Only the last line of a file can be cut off, by a machine that stopped while writing.
+
+    Raises:
+        DataError: another line cannot be read; the message names file and line.
+    """
+    for path in sorted(folder_of(model).glob(f"{kind}????-??-??.jsonl")):
+        day = date.fromisoformat(path.stem.removeprefix(kind))
+        if first <= day <= last:
+            yield from _read(path)
+
+
+def _read(path: Path) -> Iterator[Observation]:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield _observation(json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            if number == len(lines) and not line.endswith("\n"):
+                return
+            raise DataError(
+                f"monitoring/{path.parent.name}/{path.name} line {number} is no observation; "
+                "move the file away."
+            ) from error
+
+
+def _observation(content: dict[str, Any]) -> Observation:
+    challenger = content.pop("challenger", None)
+    said = {label: Said(**each) for label, each in content.pop("said").items()}
+    position = tuple(content.pop("position"))
+    return Observation(
+        **content,
+        said=said,
+        position=position,
+        challenger=_observation(challenger) if challenger else None,
+    )
