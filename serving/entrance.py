@@ -129,6 +129,8 @@ class _Answer:
             await problem.response()(scope, receive, self)
 
 
+_OWN_ERRORS = (MEDIA_TYPE.encode(), b"application/dicom+json")
+"""Types of errors that say themselves what is wrong: STOW-RS lists each instance (PS3.18, 10.5)."""
 _SAFE_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -216,7 +218,7 @@ def _method(scope: Scope) -> str:
 def _replacement(start: Message) -> Problem | None:
     """Return the problem to send instead of a response that begins with `start`, if any."""
     media_type = dict(start.get("headers", ())).get(b"content-type", b"")
-    if start["status"] < 400 or media_type.startswith(MEDIA_TYPE.encode()):
+    if start["status"] < 400 or media_type.startswith(_OWN_ERRORS):
         return None
     status = HTTPStatus(start["status"])
     if status is HTTPStatus.NOT_FOUND:

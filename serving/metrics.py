@@ -66,6 +66,19 @@ def count_observation(kind: str, outcome: str) -> None:
     _OBSERVATIONS.labels(kind, outcome).inc()
 
 
+_INSTANCES = Counter(
+    "zhuzhen_instances",
+    "DICOM instances received, by way in and what became of them.",
+    ("way", "outcome"),
+    registry=_REGISTRY,
+)
+
+
+def count_instance(way: str, outcome: str) -> None:
+    """Count one received instance; `way` is `c-store` or `stow`, `outcome` one of our own words."""
+    _INSTANCES.labels(way, outcome).inc()
+
+
 def count_model_change(*, model: str, version: str, outcome: str) -> None:
     """Count that `version` now answers (`followed`), or goes on answering (`refused`)."""
     _MODEL_CHANGES.labels(model, version, outcome).inc()

@@ -13,6 +13,7 @@ import typer
 from models.errors import ZhuzhenError
 from serving.cli.dicom import dicom_app
 from serving.cli.installed_commands import add_installed_commands
+from serving.cli.node import jobs_app, route_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +27,8 @@ models_app = typer.Typer(
     help="Model packages: list them, show what they are for, check that they are intact.",
 )
 app.add_typer(models_app, name="models")
+app.add_typer(jobs_app, name="jobs")
+app.add_typer(route_app, name="route")
 app.add_typer(dicom_app, name="dicom")
 
 Json = Annotated[

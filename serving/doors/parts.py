@@ -2,10 +2,10 @@
 
 from itertools import chain
 
-from serving.doors import pages, recognizing
+from serving.doors import imaging, pages, recognizing
 from serving.doors.table import RouteTable
 
-PARTS = (pages.PART, recognizing.PART)
+PARTS = (pages.PART, recognizing.PART, imaging.PART)
 ROUTES = tuple(chain.from_iterable(part.routes for part in PARTS))
 DICOM_SERVICES = tuple(chain.from_iterable(part.dicom_services for part in PARTS))
 JOBS = tuple(chain.from_iterable(part.jobs for part in PARTS))

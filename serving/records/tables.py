@@ -1,7 +1,9 @@
 """Every module that defines records: migrations and tests must know all of them."""
 
+from serving.archive import tables as _archive
 from serving.identity import records as _identity
+from serving.jobs import tables as _jobs
 from serving.records.base import Base
 
-MODULES = (_identity,)
+MODULES = (_identity, _archive, _jobs)
 METADATA = Base.metadata

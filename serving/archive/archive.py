@@ -1,0 +1,214 @@
+"""Keeping instances: the bytes first, then the index; only then is success said.
+
+An instance is kept as a file of its own (PS3.10) with our file meta information before the data set
+exactly as it came, so that the same data set has the same digest whichever way it arrives.
+"""
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, Engine
+
+from serving.archive.entries import Entry, Quarantined, insert_instance, insert_quarantined
+from serving.archive.errors import InstanceRefusedError, Refusal
+from serving.archive.file_meta import file_meta
+from serving.archive.header import InstanceHeader, is_uid, read_instance_header
+from serving.archive.ledger import Ledger, Result
+from serving.objects import ObjectStore, StoredObject
+from serving.privacy import Keyring
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Kept(StrEnum):
+    """What became of an instance that was accepted."""
+
+    NEW = "new"
+    SAME = "same"
+    """It was here already, byte for byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an instance comes from."""
+
+    institution: str
+    source: str
+    """Name of the sender: a calling AE title, or an account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An instance that is on disk and in the index."""
+
+    kept: Kept
+    header: InstanceHeader
+    digest: str
+    """Where the object store has the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the sender said of an instance beside it; None where it said nothing."""
+
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    study_uid: str | None = None
+
+
+class Archive:
+    """The archive of one installation; may be used from many threads at once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        objects: ObjectStore,
+        keyring: Keyring,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.engine = engine
+        self.objects = objects
+        self.keyring = keyring
+        self._clock = clock
+        self._ledger = Ledger(engine)
+        self._closing = threading.Lock()
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        with self._closing:
+            self._ledger.close()
+
+    def receive(
+        self,
+        data_set: bytes | memoryview,
+        transfer_syntax_uid: str,
+        origin: Origin,
+        announced: Announced = Announced(),
+        *,
+        reopens: bool = True,
+    ) -> Receipt:
+        """Keep the encoded `data_set`; on return it is durable, with its place in the index.
+
+        A new instance opens its study anew, unless it `reopens` nothing because this node made it.
+
+        Raises:
+            InstanceRefusedError: it is not kept in the archive; apart from want of space, it lies
+                in quarantine with the reason.
+        """
+        try:
+            header = read_instance_header(data_set, transfer_syntax_uid)
+            _hold_against(announced, header)
+        except InstanceRefusedError as refused:
+            self._quarantine(refused, data_set, transfer_syntax_uid, origin, announced)
+            raise
+        meta = file_meta(header.sop_class_uid, header.sop_instance_uid, transfer_syntax_uid)
+        stored = self._put(meta, data_set)
+        entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
+
+        def write(connection: Connection) -> str | None:
+            return insert_instance(connection, self.keyring, entry, self._clock(), reopens=reopens)
+
+        known = self._ledger.write(write)
+        if known is None:
+            return Receipt(Kept.NEW, header, stored.digest)
+        if known == stored.digest:
+            return Receipt(Kept.SAME, header, stored.digest)
+        conflict = InstanceRefusedError(
+            Refusal.CONFLICT,
+            "Another instance with this SOP Instance UID is known; this one is in quarantine.",
+        )
+        _identify(conflict, header)
+        self._note(conflict, stored, transfer_syntax_uid, origin, header.sop_instance_uid)
+        raise conflict
+
+    def quarantine(self, refused: InstanceRefusedError, data: bytes, origin: Origin) -> None:
+        """Keep `data`, which is not even a DICOM file, apart from the archive."""
+        self._quarantine(refused, data, "", origin, Announced())
+
+    def write(self, write: Callable[[Connection], Result]) -> Result:
+        """Run `write` in a transaction, with what others write at the same time; see `Ledger`."""
+        return self._ledger.write(write)
+
+    def open(self, digest: str) -> bytes:
+        """Return the file of an instance, with its file meta information."""
+        return self.objects.get(digest)
+
+    def _quarantine(
+        self,
+        refused: InstanceRefusedError,
+        data_set: bytes | memoryview,
+        transfer_syntax_uid: str,
+        origin: Origin,
+        announced: Announced,
+    ) -> None:
+        uid = announced.sop_instance_uid or ""
+        stored = self._put(b"", data_set)
+        self._note(refused, stored, transfer_syntax_uid, origin, uid if is_uid(uid) else "")
+
+    def _note(
+        self,
+        refused: InstanceRefusedError,
+        stored: StoredObject,
+        transfer_syntax_uid: str,
+        origin: Origin,
+        sop_instance_uid: str,
+    ) -> None:
+        quarantined = Quarantined(
+            institution=origin.institution,
+            source=origin.source,
+            reason=refused.refusal.value,
+            told=str(refused),
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            stored=stored,
+        )
+        self._ledger.write(
+            lambda connection: insert_quarantined(connection, quarantined, self._clock())
+        )
+
+    def _put(self, meta: bytes, data_set: bytes | memoryview) -> StoredObject:
+        try:
+            with self.objects.writer() as writer:
+                writer.write(meta)
+                writer.write(data_set)  # type: ignore[arg-type]  # any buffer
+                return writer.commit()
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            raise InstanceRefusedError(
+                Refusal.OUT_OF_SPACE, "No space is left to keep instances; send it again later."
+            ) from None
+
+
+def _identify(refused: InstanceRefusedError, header: InstanceHeader) -> None:
+    refused.sop_class_uid = header.sop_class_uid
+    refused.sop_instance_uid = header.sop_instance_uid
+
+
+def _hold_against(announced: Announced, header: InstanceHeader) -> None:
+    """Hold what the sender said against what the data set says.
+
+    Raises:
+        InstanceRefusedError: they differ.
+    """
+    for said, found, name in (
+        (announced.sop_class_uid, header.sop_class_uid, "SOP Class UID"),
+        (announced.sop_instance_uid, header.sop_instance_uid, "SOP Instance UID"),
+    ):
+        if said is not None and said != found:
+            refused = InstanceRefusedError(
+                Refusal.NOT_AS_ANNOUNCED, f"The {name} of the data set is not the announced one."
+            )
+            _identify(refused, header)
+            raise refused
+    if announced.study_uid is not None and announced.study_uid != header.study_uid:
+        refused = InstanceRefusedError(
+            Refusal.OTHER_STUDY, "The instance belongs to another study than it was stored under."
+        )
+        _identify(refused, header)
+        raise refused

@@ -1,0 +1,174 @@
+"""Rows of the index: how one instance gets into it, and how it is found."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from serving.archive.header import Attributes, InstanceHeader
+from serving.archive.tables import INSTANCES, QUARANTINE, SERIES, STUDIES, StudyState
+from serving.objects import StoredObject
+from serving.privacy import Keyring, blind_index, seal, unseal
+
+_STUDY, _SERIES, _INSTANCE = "archive_studies", "archive_series", "archive_instances"
+PATIENT_ID, ACCESSION_NUMBER = "archive.patient_id", "archive.accession_number"
+"""Contexts of the blind indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One instance that is in the object store."""
+
+    header: InstanceHeader
+    transfer_syntax_uid: str
+    stored: StoredObject
+    institution: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What was sent and is not part of the archive."""
+
+    institution: str
+    source: str
+    reason: str
+    told: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    stored: StoredObject
+
+
+def insert_instance(
+    connection: Connection, keyring: Keyring, entry: Entry, now: float, *, reopens: bool = True
+) -> str | None:
+    """Add an instance; return None, or the digest of the one that has its UID already.
+
+    A new instance of a study that was complete opens the study anew if it `reopens`.
+    """
+    header = entry.header
+    known = find_digest(connection, entry.institution, header.sop_instance_uid)
+    if known is not None:
+        return known
+    study_id = _study(connection, keyring, entry, now, reopens=reopens)
+    series_id = _series(connection, keyring, header, study_id)
+    connection.execute(
+        INSTANCES.insert().values(
+            institution=entry.institution,
+            sop_instance_uid=header.sop_instance_uid,
+            series_id=series_id,
+            sop_class_uid=header.sop_class_uid,
+            transfer_syntax_uid=entry.transfer_syntax_uid,
+            digest=entry.stored.digest,
+            size=entry.stored.size,
+            attributes=sealed(keyring, header.instance | header.routing, _INSTANCE),
+            received_at=now,
+            source=entry.source,
+        )
+    )
+    return None
+
+
+def find_digest(connection: Connection, institution: str, sop_instance_uid: str) -> str | None:
+    """Return the digest of the instance of that UID, None where there is none."""
+    found = connection.execute(
+        select(INSTANCES.c.digest).where(
+            INSTANCES.c.institution == institution,
+            INSTANCES.c.sop_instance_uid == sop_instance_uid,
+        )
+    )
+    return found.scalar_one_or_none()
+
+
+def insert_quarantined(connection: Connection, quarantined: Quarantined, now: float) -> None:
+    """Note what is in quarantine, once for each content and reason."""
+    values = {
+        "institution": quarantined.institution,
+        "source": quarantined.source,
+        "reason": quarantined.reason,
+        "told": quarantined.told,
+        "sop_instance_uid": quarantined.sop_instance_uid,
+        "transfer_syntax_uid": quarantined.transfer_syntax_uid,
+        "digest": quarantined.stored.digest,
+        "size": quarantined.stored.size,
+        "received_at": now,
+    }
+    statement = insert_into(connection, QUARANTINE).values(values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["institution", "digest", "reason"], set_={"received_at": now}
+        )
+    )
+
+
+def sealed(keyring: Keyring, attributes: Attributes, table: str) -> str:
+    """Return attributes as they are stored in `table`."""
+    text = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
+    return seal(keyring, text, f"{table}.attributes")
+
+
+def unsealed(keyring: Keyring, stored: str, table: Table) -> Attributes:
+    """Return the attributes that `sealed` made `stored` of."""
+    attributes: Attributes = json.loads(unseal(keyring, stored, f"{table.name}.attributes"))
+    return attributes
+
+
+def text_of(attributes: Attributes, tag: str) -> str:
+    """Return the first value of an attribute as text, empty where there is none."""
+    values = attributes.get(tag, {}).get("Value") or [""]
+    return str(values[0])
+
+
+def insert_into(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """Return an INSERT that knows ON CONFLICT, which both databases have."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def _study(
+    connection: Connection, keyring: Keyring, entry: Entry, now: float, *, reopens: bool
+) -> int:
+    attributes = entry.header.study
+    values: dict[str, Any] = {
+        "institution": entry.institution,
+        "study_uid": entry.header.study_uid,
+        "study_date": text_of(attributes, "00080020")[:8],
+        "patient_index": blind_index(keyring, text_of(attributes, "00100020"), PATIENT_ID),
+        "accession_index": blind_index(keyring, text_of(attributes, "00080050"), ACCESSION_NUMBER),
+        "attributes": sealed(keyring, attributes, _STUDY),
+        "source": entry.source,
+        "state": StudyState.RECEIVING.value,
+        "version": 0,
+        "first_received_at": now,
+        "last_received_at": now,
+        "instances": 1,
+    }
+    statement = insert_into(connection, STUDIES).values(values)
+    opened = {
+        "state": StudyState.RECEIVING.value,
+        "last_received_at": now,
+        "instances": STUDIES.c.instances + 1,
+        "source": entry.source,
+    }
+    found = statement.on_conflict_do_update(
+        index_elements=["institution", "study_uid"],
+        set_=opened if reopens else {"institution": entry.institution},
+    ).returning(STUDIES.c.id)
+    return int(connection.execute(found).scalar_one())
+
+
+def _series(connection: Connection, keyring: Keyring, header: InstanceHeader, study_id: int) -> int:
+    values = {
+        "study_id": study_id,
+        "series_uid": header.series_uid,
+        "modality": text_of(header.series, "00080060")[:16],
+        "attributes": sealed(keyring, header.series, _SERIES),
+    }
+    statement = insert_into(connection, SERIES).values(values)
+    kept = statement.on_conflict_do_update(
+        index_elements=["study_id", "series_uid"], set_={"series_uid": header.series_uid}
+    ).returning(SERIES.c.id)
+    return int(connection.execute(kept).scalar_one())

@@ -1,0 +1,33 @@
+"""Why an instance is not kept."""
+
+from enum import StrEnum
+
+from models.errors import ZhuzhenError
+
+
+class Refusal(StrEnum):
+    """Kinds of refusal, each with a status of its own in DIMSE and DICOMweb."""
+
+    NOT_UNDERSTOOD = "not_understood"
+    """The data set cannot be parsed, or lacks what every instance has."""
+    NOT_AS_ANNOUNCED = "not_as_announced"
+    """The data set is another instance, or of another class, than the sender said."""
+    CONFLICT = "conflict"
+    """Another instance with the same SOP Instance UID is known."""
+    SYNTAX_NOT_READ = "syntax_not_read"
+    """The transfer syntax is one that is not decoded here."""
+    OTHER_STUDY = "other_study"
+    """The instance belongs to another study than the one it was stored under."""
+    OUT_OF_SPACE = "out_of_space"
+    """There is no room left to keep it."""
+
+
+class InstanceRefusedError(ZhuzhenError):
+    """An instance was not kept; the message holds no patient data."""
+
+    def __init__(self, refusal: Refusal, told: str) -> None:
+        super().__init__(told)
+        self.refusal = refusal
+        self.sop_class_uid: str | None = None
+        self.sop_instance_uid: str | None = None
+        """Which instance it was, as far as its header could be read."""

@@ -1,0 +1,105 @@
+"""Writes to the index, many senders' together in one durable transaction.
+
+A commit costs the same for one instance as for thirty: whatever arrives while one transaction is
+being written goes into the next.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from models.errors import ZhuzhenError
+
+Result = TypeVar("Result")
+_MOST_TOGETHER = 64
+
+
+class LedgerClosedError(ZhuzhenError):
+    """The node is stopping; nothing is written any more."""
+
+
+class _Entry(Generic[Result]):
+    """One sender's write and the promise of its result."""
+
+    def __init__(self, write: Callable[[Connection], Result]) -> None:
+        self._write = write
+        self.future: Future[Result] = Future()
+        self._result: Result
+        self._error: Exception | None = None
+
+    def run(self, connection: Connection) -> None:
+        """Write within a savepoint, so that a failure undoes this entry alone."""
+        try:
+            with connection.begin_nested():
+                self._result = self._write(connection)
+                self._error = None
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits
+            self._error = error
+
+    def settle(self) -> None:
+        """Tell the result, now that it is durable."""
+        if self._error is not None:
+            self.future.set_exception(self._error)
+        else:
+            self.future.set_result(self._result)
+
+
+class Ledger:
+    """The one writer of a process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: deque[_Entry[object]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def write(self, write: Callable[[Connection], Result]) -> Result:
+        """Run `write` in a transaction and return its result once that is on disk.
+
+        Raises:
+            LedgerClosedError: the node is stopping.
+            Exception: what `write` raised, or the database.
+        """
+        entry: _Entry[Result] = _Entry(write)
+        with self._changed:
+            if self._closed:
+                raise LedgerClosedError("The node is stopping; send again in a moment.")
+            self._waiting.append(entry)  # type: ignore[arg-type]  # each gets its own result back
+            self._changed.notify()
+        return entry.future.result()
+
+    def close(self) -> None:
+        """Write what waits and stop."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                count = min(len(self._waiting), _MOST_TOGETHER)
+                batch = [self._waiting.popleft() for _ in range(count)]
+            self._commit(batch)
+
+    def _commit(self, batch: list[_Entry[object]]) -> None:
+        try:
+            with self._engine.begin() as connection:
+                for entry in batch:
+                    entry.run(connection)
+        except Exception as error:  # noqa: BLE001 - nothing of the batch is durable: all are told
+            for entry in batch:
+                entry.future.set_exception(error)
+            return
+        for entry in batch:
+            entry.settle()

@@ -1,0 +1,1 @@
+"""DICOMweb (PS3.18): storing, searching and retrieving instances over HTTP."""

@@ -1,0 +1,320 @@
+"""One association, from its request to its end (PS3.8 section 7, PS3.7 section 8)."""
+
+import logging
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from serving.dimse.command import (
+    AFFECTED_SOP_CLASS,
+    AFFECTED_SOP_INSTANCE,
+    COMMAND_FIELD,
+    Command,
+    CommandSet,
+    Status,
+    answer_to,
+)
+from serving.dimse.config import DimseConfig
+from serving.dimse.negotiation import Agreement, Rejection, negotiate, read_request
+from serving.dimse.wire import (
+    RELEASE_RESPONSE,
+    AbortReason,
+    Connection,
+    Fragment,
+    PduType,
+    PeerLeft,
+    ProtocolBroken,
+    abort_unit,
+    command_unit,
+    fragments,
+)
+from serving.faults import place_of
+
+_LOG = logging.getLogger("zhuzhen.dimse")
+_LONGEST_COMMAND = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end."""
+
+    ae_title: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An instance that was sent by C-STORE."""
+
+    peer: Peer
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    data_set: memoryview
+    """Encoded as it came; valid during the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the sender is told."""
+
+    status: int
+    comment: str = ""
+    """In English and ASCII, without patient data; its first 64 characters are sent."""
+
+
+class Handler(Protocol):
+    """What decides about associations and takes instances; called from many threads at once."""
+
+    def admit(self, peer: Peer) -> bool:
+        """Whether the known caller `peer` may open an association now."""
+
+    def reject(self, peer: Peer, why: str) -> None:
+        """Take note that an association was rejected."""
+
+    def store(self, incoming: Incoming) -> Answer:
+        """Keep an instance; success only once it is kept."""
+
+    def leave(self, peer: Peer, stored: int, why: str) -> None:
+        """Take note that an association ended; `why` is empty after a regular release."""
+
+
+class Budget:
+    """Bytes that all data sets being received may hold together."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Book `count` bytes if they are left."""
+        with self._lock:
+            if count > self._left:
+                return False
+            self._left -= count
+            return True
+
+    def give_back(self, count: int) -> None:
+        """Return `count` booked bytes."""
+        with self._lock:
+            self._left += count
+
+
+class DataSet:
+    """Collects the fragments of one data set; what is too much is counted and dropped."""
+
+    def __init__(self, budget: Budget, limit: int) -> None:
+        self._budget = budget
+        self._limit = limit
+        self.data = bytearray()
+        self.overflown = False
+
+    def add(self, piece: memoryview) -> None:
+        """Append a fragment."""
+        if self.overflown:
+            return
+        fits = len(self.data) + len(piece) <= self._limit
+        if not fits or not self._budget.take(len(piece)):
+            self.overflown = True
+            self.close()
+            return
+        self.data += piece
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._budget.give_back(len(self.data))
+        self.data = bytearray()
+
+
+class Association:
+    """Serves one connection, on the thread that calls `run`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        address: str,
+        config: DimseConfig,
+        handler: Handler,
+        budget: Budget,
+    ) -> None:
+        self._connection = connection
+        self._peer = Peer("", address)
+        self._config = config
+        self._handler = handler
+        self._budget = budget
+        self._contexts: dict[int, tuple[str, str]] = {}
+        self._stored = 0
+        self._command: CommandSet | None = None
+        self._command_bytes = b""
+        self._context_id = 0
+        self._data_set: DataSet | None = None
+
+    def run(self, refusal: Rejection | None = None) -> None:
+        """Negotiate, serve and end; with `refusal`, answer the request with that."""
+        why = ""
+        opened = False
+        try:
+            opened = self._open(refusal)
+            if opened:
+                self._serve()
+        except PeerLeft as error:
+            why = f"the sender left in the middle ({error})" if opened else ""
+        except ProtocolBroken as error:
+            why = f"the sender broke the protocol: {error}"
+            self._abort(error.reason)
+        finally:
+            if self._data_set is not None:
+                self._data_set.close()
+            if opened:
+                self._handler.leave(self._peer, self._stored, why)
+            elif why:
+                self._handler.reject(self._peer, why)
+
+    def _open(self, refusal: Rejection | None) -> bool:
+        self._connection.deadline = time.monotonic() + self._config.association_timeout_s
+        kind, body = self._connection.read()
+        if kind != PduType.ASSOCIATE_RQ:
+            raise ProtocolBroken("no association request", AbortReason.UNEXPECTED_PDU)
+        header = bytes((kind, 0)) + len(body).to_bytes(4, "big")
+        request = read_request(header + bytes(body))
+        agreed: Agreement | Rejection
+        agreed = refusal or negotiate(request, self._peer.address, self._config)
+        if isinstance(agreed, Rejection):
+            self._connection.write(agreed.unit())
+            self._handler.reject(self._peer, agreed.words)
+            return False
+        self._peer = Peer(agreed.caller.ae_title, self._peer.address)
+        if not self._handler.admit(self._peer):
+            self._connection.write(_NOT_ADMITTED.unit())
+            self._handler.reject(self._peer, _NOT_ADMITTED.words)
+            return False
+        self._contexts = agreed.contexts
+        self._connection.write(agreed.unit)
+        return True
+
+    def _serve(self) -> None:
+        while True:
+            if self._data_set is None:
+                self._connection.deadline = None
+            kind, body = self._connection.read()
+            if kind == PduType.DATA:
+                for fragment in fragments(body):
+                    self._take(fragment)
+            elif kind == PduType.RELEASE_RQ:
+                self._connection.write(RELEASE_RESPONSE)
+                return
+            elif kind == PduType.ABORT:
+                raise PeerLeft("aborted")
+            else:
+                raise ProtocolBroken("unit not expected here", AbortReason.UNEXPECTED_PDU)
+
+    def _take(self, fragment: Fragment) -> None:
+        if fragment.context_id not in self._contexts:
+            raise ProtocolBroken("presentation context that was not agreed on")
+        if fragment.is_command:
+            self._take_command(fragment)
+            return
+        if self._data_set is None or fragment.context_id != self._context_id:
+            raise ProtocolBroken("data set without a command before it")
+        self._data_set.add(fragment.data)
+        if fragment.is_last:
+            self._answer_store()
+
+    def _take_command(self, fragment: Fragment) -> None:
+        if self._data_set is not None:
+            raise ProtocolBroken("command in the middle of a data set")
+        self._command_bytes += bytes(fragment.data)
+        if len(self._command_bytes) > _LONGEST_COMMAND:
+            raise ProtocolBroken("command of impossible length")
+        if not fragment.is_last:
+            return
+        command = CommandSet(self._command_bytes)
+        self._command_bytes = b""
+        self._command = command
+        self._context_id = fragment.context_id
+        if command.has_data_set:
+            self._connection.deadline = time.monotonic() + self._config.message_timeout_s
+            self._data_set = DataSet(self._budget, self._config.max_instance_bytes)
+        elif command.number(COMMAND_FIELD) == Command.C_ECHO_RQ:
+            self._answer(Command.C_ECHO_RSP, Answer(Status.SUCCESS))
+        elif command.number(COMMAND_FIELD) != Command.C_CANCEL_RQ:
+            self._refuse_operation()
+
+    def _refuse_operation(self) -> None:
+        assert self._command is not None  # noqa: S101 - the caller has just set it
+        field = self._command.number(COMMAND_FIELD)
+        if field is None or field & 0x8000:
+            raise ProtocolBroken("command that is not a request")
+        answer = answer_to(self._command, field | 0x8000, Status.UNRECOGNIZED_OPERATION)
+        self._connection.write(command_unit(self._context_id, answer))
+
+    def _answer_store(self) -> None:
+        assert self._command is not None  # noqa: S101 - set with the data set
+        assert self._data_set is not None  # noqa: S101 - the caller has looked
+        data_set, self._data_set = self._data_set, None
+        try:
+            if self._command.number(COMMAND_FIELD) != Command.C_STORE_RQ:
+                self._refuse_operation()
+                return
+            answer = self._judge(self._command, data_set)
+        finally:
+            data_set.close()
+        if answer.status == Status.SUCCESS:
+            self._stored += 1
+        self._answer(Command.C_STORE_RSP, answer)
+
+    def _judge(self, command: CommandSet, data_set: DataSet) -> Answer:
+        if data_set.overflown:
+            return Answer(Status.OUT_OF_RESOURCES, "The data set is too large for what is free")
+        abstract_syntax, transfer_syntax = self._contexts[self._context_id]
+        sop_class = command.uid(AFFECTED_SOP_CLASS)
+        if sop_class != abstract_syntax:
+            return Answer(Status.SOP_CLASS_NOT_SUPPORTED, "Not the SOP class that was agreed on")
+        incoming = Incoming(
+            peer=self._peer,
+            sop_class_uid=sop_class,
+            sop_instance_uid=command.uid(AFFECTED_SOP_INSTANCE),
+            transfer_syntax_uid=transfer_syntax,
+            data_set=memoryview(data_set.data),
+        )
+        try:
+            return self._handler.store(incoming)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the association
+            _LOG.error("An instance could not be stored: %s", place_of(error))
+            return Answer(Status.PROCESSING_FAILURE, "Not stored; the log of the node says why")
+        finally:
+            incoming.data_set.release()
+
+    def _answer(self, field: Command, answer: Answer) -> None:
+        assert self._command is not None  # noqa: S101 - there is one to be answered
+        encoded = answer_to(self._command, field, answer.status, answer.comment)
+        self._connection.write(command_unit(self._context_id, encoded))
+
+    def _abort(self, reason: AbortReason) -> None:
+        try:
+            self._connection.write(abort_unit(reason))
+        except PeerLeft:
+            return
+
+
+_NOT_ADMITTED = Rejection(1, 1, 1, "not permitted by policy")
+
+
+def serve_connection(
+    peer: socket.socket,
+    config: DimseConfig,
+    handler: Handler,
+    budget: Budget,
+    refusal: Rejection | None = None,
+) -> None:
+    """Serve the association on the connected socket `peer` and close it."""
+    with peer:
+        try:
+            address = str(peer.getpeername()[0])
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            return
+        connection = Connection(peer, max_pdu=config.max_pdu_bytes, idle_s=config.idle_timeout_s)
+        Association(connection, address, config, handler, budget).run(refusal)

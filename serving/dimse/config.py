@@ -1,0 +1,126 @@
+"""What an operator may set about the DICOM listener."""
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from models.errors import ZhuzhenError
+
+_LONGEST_AE_TITLE = 16
+
+
+class DimseSettingError(ZhuzhenError, ValueError):
+    """A setting of the DICOM listener has a value that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who may open an association: a calling AE title, and from where."""
+
+    ae_title: str
+    addresses: tuple[str, ...] = ()
+    """Addresses or networks such as `10.1.0.0/16`; empty: from anywhere that can connect."""
+
+    def __post_init__(self) -> None:
+        _check_ae_title(self.ae_title)
+        try:
+            _ = self._networks
+        except ValueError as error:
+            raise DimseSettingError(
+                f"The addresses of source {self.ae_title} hold one that cannot be read ({error}); "
+                "expected addresses or networks, such as 10.1.2.3 or 10.1.0.0/16."
+            ) from None
+
+    @cached_property
+    def _networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        return tuple(ipaddress.ip_network(address) for address in self.addresses)
+
+    def calls_from(self, address: str) -> bool:
+        """Whether `address` is one of this caller's."""
+        if not self._networks:
+            return True
+        found = ipaddress.ip_address(address)
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        return any(found in network for network in self._networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificate of the listener (PS3.15 annex B.12: BCP 195 TLS)."""
+
+    certificate: Path
+    key: Path
+    client_authorities: Path | None = None
+    """Certificates of the authorities whose clients are let in; others are not, where it is set."""
+
+    def context(self) -> ssl.SSLContext:
+        """Return what connections are wrapped with.
+
+        Raises:
+            DimseSettingError: a file cannot be read or does not fit.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+            if self.client_authorities is not None:
+                context.load_verify_locations(self.client_authorities)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ssl.SSLError) as error:
+            raise DimseSettingError(
+                f"The TLS certificate or key of the DICOM listener cannot be used ({error}); "
+                "expected PEM files that belong together."
+            ) from None
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class DimseConfig:
+    """Settings of the DICOM listener."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 11112
+    """TCP port; 0 takes a free one."""
+    ae_title: str = "ZHUZHEN"
+    """Our own; an association that calls another one is rejected."""
+    callers: tuple[Caller, ...] = ()
+    """Who is let in; nobody, where it is empty."""
+    tls: Tls | None = None
+    max_associations: int = 32
+    """At the same time; more are told to come back later."""
+    max_pdu_bytes: int = 256 * 1024
+    """Longest data unit that senders are allowed. Each association holds as much memory."""
+    max_instance_bytes: int = 512 * 2**20
+    """Longest data set; a longer one is refused with status A700."""
+    max_bytes_in_flight: int = 2**30
+    """Of all data sets being received, together; above it, status A700."""
+    association_timeout_s: float = 10.0
+    """Within which an association must have been asked for (ARTIM, PS3.8 section 9.1.5)."""
+    idle_timeout_s: float = 60.0
+    """Silence after which the listener gives an association up."""
+    message_timeout_s: float = 600.0
+    """Within which a data set that has begun must have arrived."""
+
+    def __post_init__(self) -> None:
+        _check_ae_title(self.ae_title)
+        if self.max_associations < 1:
+            raise DimseSettingError(
+                f"At most {self.max_associations} associations are allowed; expected 1 or more."
+            )
+        if not 4096 <= self.max_pdu_bytes <= 16 * 2**20:
+            raise DimseSettingError(
+                f"The longest data unit has {self.max_pdu_bytes} bytes; expected 4096 to 16777216."
+            )
+
+
+def _check_ae_title(title: str) -> None:
+    printable = title.isascii() and title.isprintable() and "\\" not in title
+    if not title.strip() or not printable or len(title) > _LONGEST_AE_TITLE:
+        raise DimseSettingError(
+            f"{title!r} is not an AE title; expected 1 to {_LONGEST_AE_TITLE} printable ASCII "
+            "characters without backslash (PS3.5, VR AE)."
+        )

@@ -1,0 +1,111 @@
+"""When a study is complete, and what happens then, in one transaction.
+
+The expected count where it is known, quiet time otherwise, both for each source. The usual race,
+an instance that arrives while its study is being closed, is decided by the database: the study is
+closed only if it is as it was when it was looked at. What arrives later opens it anew, and the next
+version of the pre-read replaces this one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from serving.archive.tables import INSTANCES, SERIES, STUDIES, StudyState
+from serving.jobs.planning import Plan, make_plan
+from serving.jobs.tables import JOBS, JobState
+from serving.privacy import Keyring
+from serving.routing import Node, Source
+
+_LONGEST_WAIT = 10.0
+"""Times the quiet time that is waited for instances that were announced and do not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A study that was found complete."""
+
+    job_id: str
+    source: str
+    study_id: int
+    is_routed: bool
+
+
+def open_studies(connection: Connection) -> list[Row[Any]]:
+    """Return the studies that instances come in for, oldest first."""
+    found = connection.execute(
+        select(STUDIES)
+        .where(STUDIES.c.state == StudyState.RECEIVING.value)
+        .order_by(STUDIES.c.last_received_at)
+    )
+    return list(found)
+
+
+def is_complete(study: Row[Any], source: Source, now: float) -> bool:
+    """Whether everything of a study of `source` is here, as far as can be known."""
+    quiet_s = now - study.last_received_at
+    expected = study.expected or source.expected_instances
+    if expected is None:
+        return bool(quiet_s >= source.quiet_time_s)
+    if study.instances >= expected:
+        return True
+    return bool(quiet_s >= source.quiet_time_s * _LONGEST_WAIT)
+
+
+def close_study(
+    connection: Connection, keyring: Keyring, node: Node, study: Row[Any], now: float
+) -> Closed | None:
+    """Close a study and queue its job; None if more arrived since `study` was read."""
+    version = study.version + 1
+    changed = connection.execute(
+        update(STUDIES)
+        .where(
+            STUDIES.c.id == study.id,
+            STUDIES.c.state == StudyState.RECEIVING.value,
+            STUDIES.c.instances == study.instances,
+            STUDIES.c.version == study.version,
+        )
+        .values(state=StudyState.COMPLETE.value, version=version)
+    )
+    if changed.rowcount != 1:
+        return None
+    plan = make_plan(connection, keyring, node, study.id)
+    connection.execute(
+        update(JOBS)
+        .where(JOBS.c.study_id == study.id, JOBS.c.state == JobState.QUEUED.value)
+        .values(state=JobState.SUPERSEDED.value, updated_at=now)
+    )
+    job_id = f"{study.id}-{version}"
+    _queue(connection, study, plan, job_id, now)
+    return Closed(job_id, study.source, study.id, bool(plan.readings))
+
+
+def _queue(connection: Connection, study: Row[Any], plan: Plan, job_id: str, now: float) -> None:
+    state = JobState.QUEUED if plan.readings else JobState.UNROUTED
+    connection.execute(
+        JOBS.insert().values(
+            id=job_id,
+            study_id=study.id,
+            institution=study.institution,
+            source=study.source,
+            version=study.version + 1,
+            last_instance_id=_last_instance(connection, study.id),
+            plan=plan.to_json(),
+            urgent=plan.urgent,
+            state=state.value,
+            reason="" if plan.readings else " | ".join(plan.why_not),
+            attempt=1,
+            enqueued_attempt=0,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def _last_instance(connection: Connection, study_id: int) -> int:
+    found = connection.execute(
+        select(func.max(INSTANCES.c.id))
+        .join(SERIES, SERIES.c.id == INSTANCES.c.series_id)
+        .where(SERIES.c.study_id == study_id)
+    )
+    return int(found.scalar_one())

@@ -1,0 +1,203 @@
+"""Carrying a plan out: gate and models on every planned image, results built and kept.
+
+Doing it again gives the same objects: their UIDs and bytes come from the instances, the package and
+the time at which the job was made.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydicom.dataset import Dataset
+from sqlalchemy import Connection, Row, select
+
+from serving.answers import Answer, answer_of, write_json
+from serving.archive import Archive, Origin
+from serving.archive.file_meta import open_file
+from serving.archive.tables import INSTANCES
+from serving.jobs.planning import RESULTS_SOURCE, Plan
+from serving.jobs.tables import JOBS, PRE_READS, JobState
+from serving.shelf import Shelf
+
+if TYPE_CHECKING:
+    from serving.results import ReadImage, ResultObject
+
+Job = Row[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a carried out plan left in the object store, as plain values that DBOS can keep."""
+
+    answers: str
+    """Digest of the answers as JSON."""
+    results: list[dict[str, str]]
+    """Each DICOM object: kind, model, UIDs and digest, in the order of delivery."""
+    skipped: int
+    """Planned instances that are no images."""
+
+
+def find_job(connection: Connection, job_id: str) -> Job:
+    """Return the row of a job."""
+    return connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one()
+
+
+class StudyReader:
+    """Reads studies; may be used from several threads at once."""
+
+    def __init__(self, archive: Archive, shelf: Shelf) -> None:
+        self._archive = archive
+        self._shelf = shelf
+
+    def read(self, job_id: str) -> Kept:
+        """Carry out the plan of a job.
+
+        Raises:
+            PackageError: a model of the plan is not there or must not be loaded.
+            ObjectNotFoundError: an instance of the study is not in the object store.
+        """
+        with self._archive.engine.connect() as connection:
+            job = find_job(connection, job_id)
+            plan = Plan.from_json(job.plan)
+            instances = {
+                model: list(_instances(connection, job, plan, model))
+                for model in dict.fromkeys(each.model for each in plan.readings)
+            }
+            predecessors = _predecessors(connection, job)
+        answers: list[Answer] = []
+        results: list[dict[str, str]] = []
+        skipped = 0
+        for model, found in instances.items():
+            images = self._images(model, found, answers)
+            skipped += len(found) - len(images)
+            if images:
+                built = self._build(job, images, predecessors.get(images[0].pre_read.model.name))
+                results += [self._keep(job, result, images) for result in built]
+        told = {"study_version": job.version, "answers": answers}
+        stored = self._archive.objects.put(write_json(told).encode())
+        return Kept(stored.digest, results, skipped)
+
+    def _images(
+        self, model: str, instances: Sequence[Row[Any]], answers: list[Answer]
+    ) -> list["ReadImage"]:
+        from serving.results import ReadImage, UnreferableSourceError, read_source
+
+        recognizer = self._shelf.recognizer(model)
+        images = []
+        for instance in instances:
+            data = self._archive.open(instance.digest)
+            try:
+                source = read_source(data)
+            except UnreferableSourceError:
+                continue
+            reading = recognizer.read(data)
+            statement = recognizer.package.statement
+            images.append(ReadImage(source, reading, statement))
+            answers.append(
+                answer_of(
+                    reading.pre_read, source=instance.sop_instance_uid, intended_use=statement
+                )
+            )
+        return images
+
+    def _build(
+        self, job: Job, images: Sequence["ReadImage"], predecessor: Dataset | None
+    ) -> Sequence["ResultObject"]:
+        from serving.results import build_results
+
+        created = datetime.fromtimestamp(job.created_at, UTC).astimezone()
+        return build_results(images, created=created, revision=job.version, predecessor=predecessor)
+
+    def _keep(
+        self, job: Job, result: "ResultObject", images: Sequence["ReadImage"]
+    ) -> dict[str, str]:
+        opened = open_file(result.data)
+        receipt = self._archive.receive(
+            opened.data_set,
+            opened.transfer_syntax_uid,
+            Origin(job.institution, RESULTS_SOURCE),
+            reopens=False,
+        )
+        return {
+            "kind": result.kind.value,
+            "model": images[0].pre_read.model.name,
+            "sop_class_uid": result.sop_class_uid,
+            "sop_instance_uid": result.sop_instance_uid,
+            "series_instance_uid": result.series_instance_uid,
+            "study_instance_uid": result.study_instance_uid,
+            "digest": receipt.digest,
+        }
+
+
+def record_pre_read(connection: Connection, job_id: str, kept: Kept, now: float) -> bool:
+    """Record a pre-read as the study's current one; whether it is (a later version may be).
+
+    In one transaction, and once however often it is called: there is exactly one current pre-read.
+    """
+    job = find_job(connection, job_id)
+    known = connection.execute(select(PRE_READS).where(PRE_READS.c.job_id == job_id)).first()
+    if known is not None:
+        return bool(known.is_current)
+    of_study = select(PRE_READS).where(PRE_READS.c.study_id == job.study_id)
+    latest = connection.execute(of_study.order_by(PRE_READS.c.version.desc())).first()
+    is_current = latest is None or latest.version < job.version
+    if is_current:
+        connection.execute(
+            PRE_READS.update()
+            .where(PRE_READS.c.study_id == job.study_id, PRE_READS.c.is_current)
+            .values(is_current=False)
+        )
+    connection.execute(
+        PRE_READS.insert().values(
+            study_id=job.study_id,
+            job_id=job_id,
+            version=job.version,
+            previous_id=latest.id if latest is not None and is_current else None,
+            is_current=is_current,
+            urgent=job.urgent,
+            answers=kept.answers,
+            results=json.dumps(kept.results),
+            created_at=now,
+        )
+    )
+    connection.execute(
+        JOBS.update()
+        .where(JOBS.c.id == job_id)
+        .values(state=JobState.DONE.value, reason="", updated_at=now)
+    )
+    return is_current
+
+
+def _instances(connection: Connection, job: Job, plan: Plan, model: str) -> Iterator[Row[Any]]:
+    series = [each.series_id for each in plan.readings if each.model == model]
+    found = connection.execute(
+        select(INSTANCES)
+        .where(
+            INSTANCES.c.series_id.in_(series),
+            INSTANCES.c.id <= job.last_instance_id,
+            INSTANCES.c.source != RESULTS_SOURCE,
+        )
+        .order_by(INSTANCES.c.id)
+    )
+    yield from found
+
+
+def _predecessors(connection: Connection, job: Job) -> dict[str, Dataset]:
+    """Return, by model, the report of the study's pre-read before this one."""
+    found = connection.execute(
+        select(PRE_READS)
+        .where(PRE_READS.c.study_id == job.study_id, PRE_READS.c.version < job.version)
+        .order_by(PRE_READS.c.version.desc())
+    ).first()
+    reports: dict[str, Dataset] = defaultdict(Dataset)
+    for result in json.loads(found.results) if found is not None else ():
+        if result["kind"] == "report":
+            report = reports[result["model"]]
+            report.SOPClassUID = result["sop_class_uid"]
+            report.SOPInstanceUID = result["sop_instance_uid"]
+            report.SeriesInstanceUID = result["series_instance_uid"]
+            report.StudyInstanceUID = result["study_instance_uid"]
+    return dict(reports)

@@ -1,0 +1,243 @@
+"""The durable workflows: what DBOS carries out and, after a kill, goes on with.
+
+Each step may run twice, if the process is killed after its work and before DBOS has recorded it, so
+each step does the same when it does it again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
+
+from models.errors import PackageError, ZhuzhenError
+from serving.archive import Archive
+from serving.faults import place_of
+from serving.jobs.delivering import (
+    Sender,
+    Tried,
+    files_of,
+    give_up_after_s,
+    note_try,
+    pause_s,
+    plan_deliveries,
+)
+from serving.jobs.reading import Kept, StudyReader, find_job, record_pre_read
+from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
+
+_LOG = logging.getLogger("zhuzhen.jobs")
+WORKFLOW_VERSION = "1"
+"""Raised when the steps of a workflow change: what was begun under another version is begun anew by
+this one, instead of going on with steps that are not its own."""
+READING_QUEUE = "pre-reads"
+URGENT, ROUTINE = 1, 10
+"""Priorities of DBOS: the lower goes first."""
+
+Result = TypeVar("Result")
+
+
+class ReadingFailedError(ZhuzhenError):
+    """A study could not be read; `can_heal` says whether trying again may help."""
+
+    def __init__(self, told: str, *, can_heal: bool) -> None:
+        super().__init__(told)
+        self.can_heal = can_heal
+
+
+def _nothing(*_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the node does around jobs."""
+
+    permit: Callable[[str, str], None] = _nothing
+    """Asked with an action and a job before each; raises where the policy forbids it."""
+    notify: Callable[[str], None] = _nothing
+    """Told of a job that ended; called again after a kill."""
+    clock: Callable[[], float] = time.time
+
+
+def delivery_queue(destination: str) -> str:
+    """Return the name of the queue of one destination."""
+    return f"deliver-{destination}"
+
+
+def _heals(error: BaseException) -> bool:
+    return bool(getattr(error, "can_heal", False))
+
+
+@DBOS.dbos_class()
+class StudyWork(DBOSConfiguredInstance):
+    """The workflows and what they work with."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        reader: StudyReader,
+        senders: Mapping[str, Sender],
+        entries: Mapping[str, Mapping[str, Any]],
+        hooks: Hooks,
+    ) -> None:
+        super().__init__("node")
+        self._archive = archive
+        self._reader = reader
+        self._senders = senders
+        self._entries = entries
+        self._permit = hooks.permit
+        self._notify = hooks.notify
+        self._clock = hooks.clock
+
+    @DBOS.workflow()
+    def pre_read(self, job_id: str) -> str:
+        """Read a study and see its results off; returns the state that the job ended in."""
+        if not self.begin(job_id):
+            return JobState.SUPERSEDED.value
+        try:
+            kept = self.read(job_id)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the job goes on the list
+            self.fail(job_id, _told(error))
+            return JobState.FAILED.value
+        for destination in self.record(job_id, kept):
+            delivery_id = f"{job_id}-to-{destination}"
+            with SetWorkflowID(f"{delivery_id}.1"):
+                DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, delivery_id)
+        self.tell(job_id)
+        return JobState.DONE.value
+
+    @DBOS.workflow()
+    def deliver(self, delivery_id: str) -> str:
+        """Deliver to one destination, however long it is away; returns the state of the end."""
+        tries = 0
+        while True:
+            tries += 1
+            tried = self.try_delivery(delivery_id)
+            if tried["done"]:
+                return DeliveryState.DONE.value
+            if not tried["can_heal"]:
+                return DeliveryState.FAILED.value
+            DBOS.sleep(pause_s(tries))
+
+    @DBOS.step()
+    def begin(self, job_id: str) -> bool:
+        """Take the job, unless a later version of the study has taken its place."""
+
+        def take(connection: Connection) -> bool:
+            job = find_job(connection, job_id)
+            if job.state not in (JobState.QUEUED.value, JobState.RUNNING.value):
+                return False
+            self._set_state(connection, job_id, JobState.RUNNING, "")
+            return True
+
+        return self._write(take)
+
+    @DBOS.step(
+        retries_allowed=True,
+        max_attempts=6,
+        interval_seconds=1.0,
+        backoff_rate=3.0,
+        should_retry=_heals,
+    )
+    def read(self, job_id: str) -> dict[str, Any]:
+        """Gate, infer, build results and keep them."""
+        try:
+            self._permit("process_study", job_id)
+            return asdict(self._reader.read(job_id))
+        except (OSError, OperationalError) as error:
+            _LOG.warning("Job %s will be tried again: %s", job_id, place_of(error))
+            raise ReadingFailedError("Disk or database could not be used.", can_heal=True) from None
+        except (PackageError, ReadingFailedError) as error:
+            raise ReadingFailedError(str(error), can_heal=False) from None
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this job alone
+            _LOG.error("Job %s failed: %s", job_id, place_of(error))
+            raise ReadingFailedError(
+                "A fault of this program; the log of the node says where.", can_heal=False
+            ) from None
+
+    @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
+    def record(self, job_id: str, kept: dict[str, Any]) -> list[str]:
+        """Make the pre-read the study's current one; return where it has to be delivered."""
+
+        def write(connection: Connection) -> list[str]:
+            now = self._clock()
+            if not record_pre_read(connection, job_id, Kept(**kept), now):
+                return []
+            return plan_deliveries(connection, job_id, now)
+
+        return self._write(write)
+
+    @DBOS.step()
+    def tell(self, job_id: str) -> None:
+        """Let everyone know who watches: the worklist and the audit record."""
+        self._notify(job_id)
+
+    @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
+    def fail(self, job_id: str, told: str) -> None:
+        """Put a job on the dead-letter list."""
+        self._write(lambda connection: self._set_state(connection, job_id, JobState.FAILED, told))
+        self._notify(job_id)
+
+    @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
+    def try_delivery(self, delivery_id: str) -> dict[str, Any]:
+        """Try once to deliver; whether it was done, and whether it is worth another try."""
+        with self._archive.engine.connect() as connection:
+            row = connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).one()
+        if row.state != DeliveryState.QUEUED.value:
+            return asdict(Tried(done=row.state == DeliveryState.DONE.value, can_heal=False))
+        tried = self._send(row.job_id, row.destination)
+        entry = self._entries.get(row.destination, {})
+        if self._clock() - row.created_at > give_up_after_s(entry):
+            tried = Tried(tried.done, can_heal=False, reason=tried.reason)
+        self._write(lambda connection: note_try(connection, delivery_id, tried, self._clock()))
+        return asdict(tried)
+
+    def _send(self, job_id: str, destination: str) -> Tried:
+        sender = self._senders.get(destination)
+        if sender is None:
+            return Tried(False, can_heal=False, reason="The destination is not in node.yaml.")
+        try:
+            self._permit("deliver_results", job_id)
+            sender.send(files_of(self._archive, job_id, destination))
+        except ZhuzhenError as error:
+            return Tried(False, can_heal=_heals(error), reason=str(error))
+        except Exception as error:  # noqa: BLE001 - networks and their libraries fail in many ways
+            _LOG.warning("Delivery to %s failed: %s", destination, place_of(error))
+            return Tried(False, reason=f"{type(error).__name__}; the log of the node says where.")
+        return Tried(True)
+
+    def _write(self, write: Callable[[Connection], Result]) -> Result:
+        return self._archive.write(write)
+
+    def _set_state(self, connection: Connection, job_id: str, state: JobState, reason: str) -> None:
+        connection.execute(
+            JOBS.update()
+            .where(JOBS.c.id == job_id)
+            .values(state=state.value, reason=reason, updated_at=self._clock())
+        )
+
+
+def _told(error: Exception) -> str:
+    """Return why a step failed for good; DBOS wraps the error of a step that it tried often."""
+    causes = getattr(error, "errors", None) or [error]
+    last = causes[-1]
+    return str(last) if isinstance(last, ZhuzhenError) else place_of(last)
+
+
+def enqueue_job(work: StudyWork, job_id: str, attempt: int, *, urgent: bool) -> None:
+    """Hand a job to DBOS; the same attempt twice is one."""
+    with (
+        SetWorkflowID(f"{job_id}.{attempt}"),
+        SetEnqueueOptions(priority=URGENT if urgent else ROUTINE),
+    ):
+        DBOS.enqueue_workflow(READING_QUEUE, work.pre_read, job_id)
+
+
+def enqueue_delivery(work: StudyWork, delivery_id: str, attempt: int, destination: str) -> None:
+    """Hand a delivery to DBOS; the same attempt twice is one."""
+    with SetWorkflowID(f"{delivery_id}.{attempt}"):
+        DBOS.enqueue_workflow(delivery_queue(destination), work.deliver, delivery_id)

@@ -1,0 +1,273 @@
+"""The worker: finds complete studies, hands jobs to DBOS, and keeps it going."""
+
+import fcntl
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from dbos import DBOS, DBOSConfig
+from sqlalchemy import Connection, Row, Table, select
+
+from models.errors import ZhuzhenError
+from serving.archive import Archive
+from serving.archive.entries import insert_into
+from serving.faults import place_of
+from serving.jobs.completeness import Closed, close_study, is_complete, open_studies
+from serving.jobs.delivering import Sender
+from serving.jobs.reading import StudyReader
+from serving.jobs.tables import DELIVERIES, EXECUTORS, JOBS, DeliveryState, JobState
+from serving.jobs.work import (
+    READING_QUEUE,
+    WORKFLOW_VERSION,
+    Hooks,
+    StudyWork,
+    delivery_queue,
+    enqueue_delivery,
+    enqueue_job,
+)
+from serving.routing import Node, Source
+
+_LOG = logging.getLogger("zhuzhen.jobs")
+_SWEEP_S = 1.0
+_QUEUE_POLL_S = 0.2
+_BEAT_S = 10.0
+_DEAD_AFTER_S = 60.0
+_STOP_S = 20
+
+
+class WorkerBusyError(ZhuzhenError):
+    """Another process already carries out jobs on this SQLite database."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How the worker runs."""
+
+    database_url: str
+    """SQLAlchemy address of DBOS's own tables."""
+    folder: Path
+    """Where the lock of the one executing process lies, on SQLite."""
+    threads: int = 1
+    """Studies read at the same time."""
+    sends_at_once: int = 2
+    """Pre-reads sent to one destination at the same time."""
+
+
+class Worker:
+    """Carries out jobs in this process; a context manager that stops at the end."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        archive: Archive,
+        reader: StudyReader,
+        node: Node,
+        senders: Mapping[str, Sender],
+        *,
+        hooks: Hooks | None = None,
+        closed: Callable[[Closed], None] = lambda closed: None,
+    ) -> None:
+        self._config = config
+        self._archive = archive
+        self._node = node
+        self._closed = closed
+        self._hooks = hooks or Hooks()
+        self._clock = self._hooks.clock
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._lock: IO[bytes] | None = None
+        self._beaten_at = 0.0
+        self._parts = (archive, reader, senders, node.destinations)
+        self._work: StudyWork | None = None
+        self._executor_id = "local"
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def __enter__(self) -> "Worker":
+        self._claim()
+        DBOS(config=self._dbos_config())
+        self._work = StudyWork(*self._parts, self._hooks)
+        DBOS.launch()
+        DBOS.register_queue(
+            READING_QUEUE,
+            worker_concurrency=self._config.threads,
+            polling_interval_sec=_QUEUE_POLL_S,
+        )
+        for destination in self._node.destinations:
+            DBOS.register_queue(
+                delivery_queue(destination),
+                worker_concurrency=self._config.sends_at_once,
+                polling_interval_sec=_QUEUE_POLL_S,
+            )
+        self._adopt_strays()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+        DBOS.destroy(workflow_completion_timeout_sec=_STOP_S)
+        if self._lock is not None:
+            self._lock.close()
+
+    def wake(self) -> None:
+        """Look for complete studies and new jobs now."""
+        self._wake.set()
+
+    def sweep(self) -> None:
+        """Close what is complete and hand to DBOS what is queued."""
+        now = self._clock()
+        with self._archive.engine.connect() as connection:
+            studies = open_studies(connection)
+        for study in studies:
+            source = self._node.source_of(study.source) or Source(study.source, study.institution)
+            if not is_complete(study, source, now):
+                continue
+            closed = self._archive.write(self._closing(study, now))
+            if closed is not None:
+                self._closed(closed)
+        self._enqueue_jobs()
+        self._enqueue_deliveries()
+        self._beat(now)
+
+    def _closing(self, study: Row[Any], now: float) -> Callable[[Connection], Closed | None]:
+        return lambda connection: close_study(
+            connection, self._archive.keyring, self._node, study, now
+        )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.sweep()
+            except Exception as error:  # noqa: BLE001 - the next sweep may succeed
+                _LOG.error("Looking for complete studies failed: %s", place_of(error))
+            self._wake.wait(_SWEEP_S)
+            self._wake.clear()
+
+    def _enqueue_jobs(self) -> None:
+        waiting = select(JOBS.c.id, JOBS.c.attempt, JOBS.c.urgent).where(
+            JOBS.c.state == JobState.QUEUED.value, JOBS.c.enqueued_attempt < JOBS.c.attempt
+        )
+        with self._archive.engine.connect() as connection:
+            rows = connection.execute(waiting.order_by(JOBS.c.created_at)).all()
+        for row in rows:
+            enqueue_job(self._launched(), row.id, row.attempt, urgent=row.urgent)
+            self._archive.write(_enqueued(JOBS, row))
+
+    def _enqueue_deliveries(self) -> None:
+        waiting = select(DELIVERIES).where(
+            DELIVERIES.c.state == DeliveryState.QUEUED.value,
+            DELIVERIES.c.enqueued_attempt < DELIVERIES.c.attempt,
+        )
+        with self._archive.engine.connect() as connection:
+            rows = connection.execute(waiting.order_by(DELIVERIES.c.created_at)).all()
+        for row in rows:
+            if row.destination in self._node.destinations:
+                enqueue_delivery(self._launched(), row.id, row.attempt, row.destination)
+            self._archive.write(_enqueued(DELIVERIES, row))
+
+    def _launched(self) -> StudyWork:
+        assert self._work is not None  # noqa: S101 - made on entering
+        return self._work
+
+    def _adopt_strays(self) -> None:
+        """Queue anew what DBOS does not know, or knows under another version of the workflows."""
+
+        def adopt(connection: Connection) -> None:
+            for table, states in (
+                (JOBS, (JobState.QUEUED.value, JobState.RUNNING.value)),
+                (DELIVERIES, (DeliveryState.QUEUED.value,)),
+            ):
+                rows = connection.execute(
+                    select(table.c.id, table.c.attempt).where(
+                        table.c.state.in_(states), table.c.enqueued_attempt == table.c.attempt
+                    )
+                ).all()
+                for row in rows:
+                    status = DBOS.get_workflow_status(f"{row.id}.{row.attempt}")
+                    if status is not None and status.app_version == WORKFLOW_VERSION:
+                        continue
+                    connection.execute(
+                        table.update()
+                        .where(table.c.id == row.id)
+                        .values(attempt=row.attempt + 1, state="queued")
+                    )
+
+        self._archive.write(adopt)
+
+    def _beat(self, now: float) -> None:
+        """Say that this worker lives, and take over from those that do not any more."""
+        if now - self._beaten_at < _BEAT_S:
+            return
+        self._beaten_at = now
+
+        def beat(connection: Connection) -> list[str]:
+            connection.execute(
+                insert_into(connection, EXECUTORS)
+                .values(id=self._executor_id, beat_at=now)
+                .on_conflict_do_update(index_elements=["id"], set_={"beat_at": now})
+            )
+            dead = select(EXECUTORS.c.id).where(EXECUTORS.c.beat_at < now - _DEAD_AFTER_S)
+            return list(connection.execute(dead).scalars())
+
+        for dead in self._archive.write(beat):
+            DBOS._recover_pending_workflows([dead])
+            self._archive.write(_buried(dead))
+            _LOG.warning("Took over the jobs of worker %s, which gave no sign of life", dead)
+
+    def _claim(self) -> None:
+        if not self._config.database_url.startswith("sqlite"):
+            self._executor_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+            return
+        self._config.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self._config.folder / "worker.lock").open("ab")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise WorkerBusyError(
+                "Another process carries out the jobs of this installation; with SQLite there can "
+                "be one. Stop it, or set ZHUZHEN_DATABASE_URL to a PostgreSQL database."
+            ) from None
+
+    def _dbos_config(self) -> DBOSConfig:
+        return {
+            "name": "zhuzhen",
+            "system_database_url": self._config.database_url,
+            "application_version": WORKFLOW_VERSION,
+            "executor_id": self._executor_id,
+            "log_level": "WARNING",
+            "enable_otlp": False,
+        }
+
+
+def _enqueued(table: Table, row: Any) -> Callable[[Connection], None]:
+    """Return the write that notes that DBOS has this attempt."""
+
+    def write(connection: Connection) -> None:
+        connection.execute(
+            table.update().where(table.c.id == row.id).values(enqueued_attempt=row.attempt)
+        )
+
+    return write
+
+
+def _buried(executor_id: str) -> Callable[[Connection], None]:
+    """Return the write that forgets a worker."""
+
+    def write(connection: Connection) -> None:
+        connection.execute(EXECUTORS.delete().where(EXECUTORS.c.id == executor_id))
+
+    return write

@@ -1,0 +1,109 @@
+"""The node's associations and jobs before the policy, and in the audit record."""
+
+from sqlalchemy import Connection, select
+
+from models.errors import ZhuzhenError
+from serving.access import Access, Guard
+from serving.archive import Archive
+from serving.archive.entries import text_of, unsealed
+from serving.archive.tables import STUDIES
+from serving.jobs.tables import JOBS
+from serving.policy import Action, Actor, ActorKind, Role, Target, may_ever
+from serving.privacy import Keyring, pseudonym_of
+from serving.problems import Problem
+from serving.routing import Source
+
+_WAIT_S = 30.0
+_NODE = "node"
+_UNKNOWN = Actor("anonymous", ActorKind.PROGRAM, frozenset())
+
+
+class NotPermittedError(ZhuzhenError):
+    """The policy forbids what a job wants to do."""
+
+
+def study_target(connection: Connection, keyring: Keyring, study_id: int) -> Target:
+    """Return a study as the policy and the audit record know it."""
+    row = connection.execute(select(STUDIES).where(STUDIES.c.id == study_id)).one()
+    return target_of(row.institution, study_id, unsealed(keyring, row.attributes, STUDIES), keyring)
+
+
+def target_of(
+    institution: str, study_id: int, attributes: dict[str, object], keyring: Keyring
+) -> Target:
+    """Return a study as the policy and the audit record know it, by its index attributes."""
+    issuer = text_of(attributes, "00100021") or institution
+    identifier = text_of(attributes, "00100020")
+    patient = pseudonym_of(keyring, issuer, identifier) if identifier else None
+    return Target("study", institution, patient, f"study-{study_id}")
+
+
+class Gatekeeper:
+    """Asks the policy for everything that the node does without an HTTP request."""
+
+    def __init__(self, guard: Guard, archive: Archive) -> None:
+        self._guard = guard
+        self._archive = archive
+
+    def admit(self, source: Source, address: str) -> bool:
+        """Whether `source` may open an association and store instances."""
+        access = self._as_source(source, address)
+        try:
+            access.require(access.own("study"))
+        except Problem:
+            return False
+        finally:
+            _settle(access)
+        return True
+
+    def turn_away(self, address: str) -> None:
+        """Record that somebody unknown, or unwelcome, was rejected."""
+        access = self._guard.act(_UNKNOWN, "c-store", Action.STORE_IMAGES)
+        access.source_address = address
+        access.note(may_ever(_UNKNOWN, Action.STORE_IMAGES), Target("none"))
+        _settle(access)
+
+    def received(self, source: Source, study_id: int) -> None:
+        """Record that a study of `source` is complete."""
+        access = self._as_source(source, None)
+        with self._archive.engine.connect() as connection:
+            access.require(study_target(connection, self._archive.keyring, study_id))
+        _settle(access)
+
+    def permit(self, action: str, job_id: str) -> None:
+        """Go on only if the node may do `action` for the job.
+
+        Raises:
+            NotPermittedError: it may not.
+        """
+        with self._archive.engine.connect() as connection:
+            job = connection.execute(
+                select(JOBS.c.institution, JOBS.c.study_id).where(JOBS.c.id == job_id)
+            ).one()
+            target = study_target(connection, self._archive.keyring, job.study_id)
+        actor = Actor(_NODE, ActorKind.PROGRAM, frozenset({Role.SYSTEM}), job.institution)
+        access = self._guard.act(actor, action, Action(action))
+        try:
+            access.require(target)
+        except Problem as problem:
+            raise NotPermittedError(str(problem)) from None
+        finally:
+            _settle(access)
+
+    def _as_source(self, source: Source, address: str | None) -> Access:
+        actor = Actor(
+            f"source:{source.name}",
+            ActorKind.PROGRAM,
+            frozenset({Role.SYSTEM}),
+            source.institution,
+        )
+        access = self._guard.act(actor, "c-store", Action.STORE_IMAGES)
+        access.source_address = address
+        return access
+
+
+def _settle(access: Access) -> None:
+    """Wait, in a thread, until what was recorded is on disk."""
+    receipts, access.receipts = access.receipts, []
+    for receipt in receipts:
+        receipt.wait(_WAIT_S)

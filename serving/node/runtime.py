@@ -1,0 +1,132 @@
+"""The node as it runs: what is opened with the service and closed with it."""
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+from models import store
+from serving.access import Guard
+from serving.archive import Archive
+from serving.faults import place_of
+from serving.jobs.completeness import Closed
+from serving.node.access import Gatekeeper
+from serving.objects import open_objects
+from serving.privacy import open_keyring
+from serving.routing import Node, read_node
+from serving.settings import Settings
+
+_LOG = logging.getLogger("zhuzhen.node")
+PARTS_SETTING = "ZHUZHEN_NODE"
+_PARTS = ("dimse", "worker")
+
+
+class Runtime:
+    """Archive, listener and worker of this process."""
+
+    def __init__(self, archive: Archive, node: Node, gatekeeper: Gatekeeper) -> None:
+        self.archive = archive
+        self.node = node
+        self.gatekeeper = gatekeeper
+        self.port: int | None = None
+        """Where the DICOM listener listens, None where there is none."""
+        self.worker_runs = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+
+    def wake(self) -> None:
+        """Have the worker look for complete studies and new jobs now."""
+        self._wake()
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take associations as long as the context lasts."""
+        from serving.dimse.listener import Listener
+        from serving.node.storing import Storing
+
+        handler = Storing(self.archive, self.gatekeeper, self.node, self.wake)
+        with Listener(self.node.listener, handler) as listener:
+            self.port = listener.port
+            _LOG.info("DICOM: %s on port %d", self.node.listener.ae_title, listener.port)
+            yield
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Carry out jobs as long as the context lasts; beginning to do so takes seconds."""
+        stopping = threading.Event()
+        thread = threading.Thread(target=self._work, args=(stopping,), name="node-worker")
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            self.wake()
+            thread.join()
+
+    def _work(self, stopping: threading.Event) -> None:
+        try:
+            self._work_until(stopping)
+        except Exception as error:  # noqa: BLE001 - told to the log: receiving goes on without
+            _LOG.error("Jobs are not carried out: %s: %s", place_of(error), told_of(error))
+
+    def _work_until(self, stopping: threading.Event) -> None:
+        from serving.jobs.reading import StudyReader
+        from serving.jobs.work import Hooks
+        from serving.jobs.worker import Worker, WorkerConfig
+        from serving.node.senders import open_senders
+        from serving.shelf import Shelf
+
+        settings = Settings.from_environment()
+        config = WorkerConfig(
+            os.environ.get("ZHUZHEN_DATABASE_URL")
+            or f"sqlite:///{store.home().resolve() / 'jobs.sqlite3'}",
+            store.home(),
+            threads=settings.threads,
+        )
+        reader = StudyReader(self.archive, Shelf(settings.precision))
+        hooks = Hooks(permit=self.gatekeeper.permit)
+        senders = open_senders(self.node.destinations, store.home())
+        worker = Worker(
+            config, self.archive, reader, self.node, senders, hooks=hooks, closed=self._closed
+        )
+        with worker:
+            self._wake = worker.wake
+            self.worker_runs.set()
+            stopping.wait()
+            self._wake = lambda: None
+
+    def _closed(self, closed: Closed) -> None:
+        source = self.node.source_of(closed.source)
+        if source is not None:
+            self.gatekeeper.received(source, closed.study_id)
+
+
+def told_of(error: BaseException) -> str:
+    """Return what an error of this project says; others may name a patient and say nothing."""
+    from models.errors import ZhuzhenError
+
+    return str(error) if isinstance(error, ZhuzhenError) else type(error).__name__
+
+
+@contextlib.contextmanager
+def open_runtime(guard: Guard, environment: Mapping[str, str] = os.environ) -> Iterator[Runtime]:
+    """Open the archive and, where `node.yaml` says who sends, the listener and the worker.
+
+    `ZHUZHEN_NODE` names what of `dimse,worker` runs in this process; by default both.
+
+    Raises:
+        NodeFileError: `node.yaml` cannot be used.
+        DimseListenError: the port cannot be had.
+    """
+    parts = environment.get(PARTS_SETTING, ",".join(_PARTS)).split(",")
+    node = read_node()
+    keyring = open_keyring()
+    archive = Archive(guard.engine, open_objects(keyring=keyring), keyring)
+    runtime = Runtime(archive, node, Gatekeeper(guard, archive))
+    with contextlib.ExitStack() as stack:
+        stack.callback(archive.close)
+        if node.sources and "worker" in parts:
+            stack.enter_context(runtime.working())
+        if node.listener.callers and "dimse" in parts:
+            stack.enter_context(runtime.listening())
+        yield runtime

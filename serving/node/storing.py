@@ -1,0 +1,68 @@
+"""What C-STORE does with an instance, and what the sender is told."""
+
+from collections.abc import Callable, Mapping
+
+from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
+from serving.archive.archive import Announced
+from serving.dimse.association import Answer, Incoming, Peer
+from serving.dimse.command import Status
+from serving.metrics import count_instance
+from serving.node.access import Gatekeeper
+from serving.routing import Node
+
+_CONFLICT = 0xC111
+_STATUS: Mapping[Refusal, int] = {
+    Refusal.NOT_UNDERSTOOD: Status.CANNOT_UNDERSTAND,
+    Refusal.SYNTAX_NOT_READ: Status.CANNOT_UNDERSTAND,
+    Refusal.NOT_AS_ANNOUNCED: Status.SOP_CLASS_MISMATCH,
+    Refusal.CONFLICT: _CONFLICT,
+    Refusal.OUT_OF_SPACE: Status.OUT_OF_RESOURCES,
+}
+"""PS3.4 table B.2-1. A conflict is one of the codes Cxxx that the provider may choose."""
+
+
+class Storing:
+    """The handler of the DICOM listener."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        gatekeeper: Gatekeeper,
+        node: Node,
+        wake: Callable[[], None],
+    ) -> None:
+        self._archive = archive
+        self._gatekeeper = gatekeeper
+        self._node = node
+        self._wake = wake
+
+    def admit(self, peer: Peer) -> bool:
+        """Whether the caller may open an association."""
+        source = self._node.source_called(peer.ae_title)
+        return source is not None and self._gatekeeper.admit(source, peer.address)
+
+    def reject(self, peer: Peer, why: str) -> None:
+        """Record a rejected association; why is in the counter of the metrics."""
+        self._gatekeeper.turn_away(peer.address)
+
+    def store(self, incoming: Incoming) -> Answer:
+        """Keep an instance."""
+        source = self._node.source_called(incoming.peer.ae_title)
+        if source is None:
+            return Answer(Status.NOT_AUTHORIZED)
+        announced = Announced(incoming.sop_class_uid, incoming.sop_instance_uid)
+        origin = Origin(source.institution, source.name)
+        try:
+            receipt = self._archive.receive(
+                incoming.data_set, incoming.transfer_syntax_uid, origin, announced
+            )
+        except InstanceRefusedError as refused:
+            count_instance("c-store", refused.refusal.value)
+            return Answer(_STATUS[refused.refusal], str(refused))
+        count_instance("c-store", receipt.kept.value)
+        return Answer(Status.SUCCESS)
+
+    def leave(self, peer: Peer, stored: int, why: str) -> None:
+        """An association ended: what it brought may be complete now."""
+        if stored:
+            self._wake()
