@@ -6,10 +6,12 @@ then, when the record is known, `require` (403 without a relation to it). Each a
 event, and `settled` waits until those of a request are on disk, before it is answered.
 """
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol
 
@@ -19,24 +21,20 @@ from starlette.types import Scope
 
 from serving import audit
 from serving.audit.opening import recording
+from serving.audit_words import category_of, purpose_of, verb_of
 from serving.identity.credentials import Credentials
+from serving.identity.rates import RateLimit
+from serving.identity.tokens import Provider
 from serving.policy import Action, Actor, ActorKind, Decision, Target, decide, may_ever
-from serving.privacy import open_keyring
-from serving.problems import Problem
+from serving.privacy import Keyring, open_keyring
+from serving.problems import Problem, too_many
 from serving.records import database_url, open_engine, upgrade
+from serving.relations import Grounds
+from serving.settings import REQUESTS_PER_MINUTE, Settings
 
 _STATE = "access"
-_CATEGORIES = {
-    Action.SEARCH_IMAGES: audit.Category.QUERY,
-    Action.READ_IMAGES: audit.Category.INSTANCES_ACCESSED,
-    Action.STORE_IMAGES: audit.Category.DATA_IMPORT,
-    Action.DELIVER_RESULTS: audit.Category.INSTANCES_TRANSFERRED,
-    Action.EXPORT_DEIDENTIFIED: audit.Category.DATA_EXPORT,
-    Action.READ_AUDIT: audit.Category.AUDIT_LOG_USED,
-    Action.BREAK_GLASS: audit.Category.SECURITY_ALERT,
-    Action.MANAGE_ACCOUNTS: audit.Category.PATIENT_RECORD,
-}
-"""Where an action is more than something the application did (DICOM PS3.16 CID 400)."""
+_UNKNOWN_PER_MINUTE = 600
+"""Requests without a valid credential from one address."""
 
 
 @dataclass(slots=True)
@@ -66,10 +64,14 @@ class Access:
     def require(self, target: Target, *, action: Action | None = None) -> Decision:
         """Go on only if the actor may do it (by default the door's action) to `target`.
 
+        Records of another institution are looked up in the database: for these, coroutines call it
+        in a thread.
+
         Raises:
             Problem: 403; 503 where the audit record takes no events.
         """
-        decision = decide(self.actor, action or self.action, target)
+        known = self.guard.grounds.complete(self.actor, target, datetime.now(UTC))
+        decision = decide(self.actor, action or self.action, known)
         self.note(decision, target, action=action)
         if not decision.allowed:
             raise _forbidden(decision)
@@ -102,13 +104,13 @@ class Access:
         reason: str | None = None,
     ) -> None:
         event = audit.AuditEvent(
-            category=_CATEGORIES.get(action, audit.Category.APPLICATION_ACTIVITY),
-            action=audit.Action.EXECUTE,
+            category=category_of(action),
+            action=verb_of(action),
             outcome=outcome,
             operation=f"{action}:{self.operation}" if action != self.action else self.operation,
             actor=self.actor.id,
             role=decision.role.value if decision.role else "none",
-            purpose=audit.Purpose(self.actor.purpose),
+            purpose=purpose_of(action, decision.relation) or audit.Purpose(self.actor.purpose),
             institution=self.actor.institution,
             relation=decision.relation.value,
             patient=target.patient,
@@ -144,23 +146,41 @@ class Identifies(Protocol):
         """Return who sent the request of `scope`, None where no valid credential says."""
         ...
 
+    def forget(self) -> None:
+        """Look every credential up again."""
+        ...
+
 
 class Guard:
     """The records, the credentials and the audit record of a running service."""
 
-    def __init__(self, engine: Engine, recorder: audit.Recorder, credentials: Identifies) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        recorder: audit.Recorder,
+        credentials: Identifies,
+        keyring: Keyring,
+        most_per_minute: int = REQUESTS_PER_MINUTE,
+    ) -> None:
         self.engine = engine
         self.recorder = recorder
-        self._credentials = credentials
+        self.credentials = credentials
+        self.keyring = keyring
+        self.grounds = Grounds(engine)
+        self._known = RateLimit(most_per_minute)
+        self._unknown = RateLimit(_UNKNOWN_PER_MINUTE)
 
     async def identify(self, scope: Scope, operation: str, action: Action) -> Access:
         """Return the access of the HTTP request of `scope`.
 
         Raises:
-            Problem: 401, there is no credential or it is not valid now.
+            Problem: 401, there is no credential or it is not valid now; 429, it is used too often.
         """
         address = _address(scope)
-        actor = await self._credentials.actor_of(scope)
+        actor = await self.credentials.actor_of(scope)
+        wait_s = self._known.wait_s(actor.id) if actor else self._unknown.wait_s(address or "?")
+        if wait_s:
+            raise too_many(wait_s)
         if actor is None:
             anonymous = Actor("anonymous", ActorKind.PROGRAM, frozenset())
             access = Access(self, anonymous, operation, action, address)
@@ -188,8 +208,11 @@ def open_guard() -> Iterator[Guard]:
     engine = open_engine(database_url())
     try:
         upgrade(engine)
-        with recording(open_keyring()) as recorder:
-            yield Guard(engine, recorder, Credentials(engine))
+        keyring = open_keyring()
+        credentials = Credentials(engine, Provider.from_environment(os.environ))
+        limit = Settings.from_environment().requests_per_minute
+        with recording(keyring) as recorder:
+            yield Guard(engine, recorder, credentials, keyring, limit)
     finally:
         engine.dispose()
 

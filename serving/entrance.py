@@ -1,7 +1,6 @@
 """What every HTTP request passes first: known routes alone, one shape for everything that fails."""
 
 import logging
-import re
 import time
 from http import HTTPStatus
 
@@ -12,15 +11,13 @@ from serving.access import POST, Access, GuardPost
 from serving.doors.route import Route
 from serving.doors.table import Found, RouteTable
 from serving.metrics import count_request
+from serving.names import Names, require_protected
 from serving.problems import MEDIA_TYPE, Problem
 
 _LOG = logging.getLogger("zhuzhen.entrance")
 _ACCESS = logging.getLogger("zhuzhen.access")
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_LOCAL_HOSTS = ("127.0.0.1", "localhost")
-_LOCAL_ORIGIN = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d+)?", re.IGNORECASE)
-_LOCAL_ADDRESSES = ("127.0.0.1", "::1")
 _LEFT = 499
 """What proxies write where the sender left before there was an answer."""
 
@@ -28,14 +25,17 @@ _LEFT = 499
 class Entrance:
     """ASGI middleware around the whole service.
 
-    Refuses what is not a known path, method and local host name before it reaches any other code
-    or the labels of a metric, and turns every failure, wherever it came from, into a problem
+    Refuses what is not a known path, method and name of the service before it reaches any other
+    code or the labels of a metric, and turns every failure, wherever it came from, into a problem
     document.
     """
 
-    def __init__(self, app: ASGIApp, table: RouteTable, post: GuardPost = POST) -> None:
+    def __init__(
+        self, app: ASGIApp, table: RouteTable, post: GuardPost = POST, names: Names | None = None
+    ) -> None:
         self._app = app
         self._table = table
+        self._names = names or Names()
         self._post = post
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,8 +61,10 @@ class Entrance:
         self, scope: Scope, receive: Receive, answer: "_Answer", found: Found | None
     ) -> None:
         try:
-            _admit_sender(scope)
+            self._names.admit(scope)
             route = _route_of(found)
+            if not route.is_health:
+                require_protected(scope)
             if route.action is not None:
                 guard = self._post.guard()
                 answer.access = await guard.identify(scope, route.name, route.action)
@@ -142,22 +144,6 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-def _admit_sender(scope: Scope) -> None:
-    """Refuse what does not come from this machine, under one of its local names.
-
-    Raises:
-        Problem: 403 or 421.
-    """
-    sender = scope.get("client")
-    if sender is not None and sender[0] not in _LOCAL_ADDRESSES:
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            "The request comes from another machine. The service answers on its own machine alone "
-            "until it knows who is asking.",
-        )
-    _admit_page(scope)
-
-
 def _route_of(found: Found | None) -> Route:
     """Return the route that was asked for.
 
@@ -173,33 +159,6 @@ def _route_of(found: Found | None) -> Route:
             {"Allow": ", ".join(found.methods)},
         )
     return found.route
-
-
-def _admit_page(scope: Scope) -> None:
-    """Refuse what a web page of another site has a browser send.
-
-    Raises:
-        Problem: 403 or 421.
-    """
-    headers = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
-    hosts = [value.lower().rpartition(":") for name, value in headers if name == b"host"]
-    if not hosts or any((host or rest) not in _LOCAL_HOSTS for host, _, rest in hosts):
-        # A web page may have a name of its own resolve to this machine; it must not read answers.
-        raise Problem(
-            HTTPStatus.MISDIRECTED_REQUEST,
-            f"The Host is not one of {', '.join(_LOCAL_HOSTS)}. The service answers on this "
-            "machine alone until it knows who is asking.",
-        )
-    origins = [value for name, value in headers if name == b"origin"]
-    if not all(_LOCAL_ORIGIN.fullmatch(origin) for origin in origins):
-        # Any page that is open in a browser of this machine could otherwise post to the service
-        # (the Origin header: RFC 6454, section 7; Fetch standard, section 3.2).
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            "The request comes from a web page of another origin; expected one of "
-            f"{', '.join(f'http://{host}' for host in _LOCAL_HOSTS)}, or no Origin header. Send it "
-            "from a program, or from a page of this machine.",
-        )
 
 
 def _record(scope: Scope, route: str, logged: bool, status: int, seconds: float) -> None:

@@ -4,6 +4,7 @@ One shape for every route: `type`, `title`, `status`, `detail`, and `title_zh` f
 A detail says what was found, what was expected and what to do next; it never holds patient data.
 """
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -22,6 +23,8 @@ _TITLES_ZH: Mapping[int, str] = {
     408: "请求超时",
     413: "请求内容过大",
     415: "不支持的内容类型",
+    422: "请求无法执行",
+    429: "请求过于频繁",
     421: "请求的主机名不属于本服务",
     500: "服务内部错误",
     503: "服务暂不可用",
@@ -53,3 +56,13 @@ class Problem(Exception):  # noqa: N818  (the name RFC 9457 gives it)
             headers=self.headers,
             media_type=MEDIA_TYPE,
         )
+
+
+def too_many(wait_s: float) -> Problem:
+    """Return what is answered to who asks too often."""
+    after = str(math.ceil(wait_s))
+    return Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        f"There were more requests than are taken in a minute; send the next in {after} s.",
+        {"Retry-After": after},
+    )

@@ -8,7 +8,9 @@ error has one shape.
 
 import contextlib
 import gc
+import os
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 import bentoml
 from starlette.applications import Starlette
@@ -19,6 +21,8 @@ from starlette.routing import Route
 from serving.access import POST
 from serving.doors.parts import PARTS, ROUTES, TABLE
 from serving.entrance import Entrance
+from serving.identity.errors import RequestRefusedError
+from serving.names import Names
 from serving.problems import Problem
 
 _TIMEOUT_S = 420
@@ -30,6 +34,10 @@ async def _tell(_: Request, problem: Exception) -> Response:
     if not isinstance(problem, Problem):
         raise problem
     return problem.response()
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)).response()
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +65,7 @@ _APP = Starlette(
         for route in ROUTES
         if route.handler is not None
     ],
-    exception_handlers={Problem: _tell},
+    exception_handlers={Problem: _tell, RequestRefusedError: _refuse},
     lifespan=_open,
 )
 
@@ -83,4 +91,4 @@ ZhuzhenService = bentoml.service(
 )(bentoml.asgi_app(_APP)(_Readings))
 """The BentoML service."""
 
-ZhuzhenService.add_asgi_middleware(Entrance, table=TABLE)
+ZhuzhenService.add_asgi_middleware(Entrance, table=TABLE, names=Names.from_environment(os.environ))

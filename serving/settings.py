@@ -8,6 +8,8 @@ from models.errors import ZhuzhenError
 from serving.imaging import DEFAULT_LIMITS
 from serving.precision import Precision
 
+REQUESTS_PER_MINUTE = 12_000
+
 
 class SettingError(ZhuzhenError, ValueError):
     """A setting has a value that the service does not know."""
@@ -33,6 +35,8 @@ class Settings:
     others wait to be received."""
     body_timeout_s: float = 300.0
     """Seconds within which a body must have arrived."""
+    requests_per_minute: int = REQUESTS_PER_MINUTE
+    """Requests of one credential in a minute, at once or spread. `ZHUZHEN_REQUESTS_PER_MINUTE`."""
     body_idle_timeout_s: float = 15.0
     """Seconds within which the next piece of a body must have arrived."""
     observe: bool = True
@@ -63,11 +67,15 @@ class Settings:
         observe = environment.get("ZHUZHEN_OBSERVE", "on")
         if observe not in ("on", "off"):
             raise SettingError(f"ZHUZHEN_OBSERVE is {observe!r}; expected on or off.")
+        requests = environment.get("ZHUZHEN_REQUESTS_PER_MINUTE", str(REQUESTS_PER_MINUTE))
+        if not requests.isdecimal() or int(requests) < 1:
+            raise SettingError(f"ZHUZHEN_REQUESTS_PER_MINUTE is {requests!r}; expected 1 or more.")
         return cls(
             observe=observe == "on",
             model=environment.get("ZHUZHEN_MODEL", cls().model),
             precision=Precision(precision),
             threads=int(threads),
+            requests_per_minute=int(requests),
         )
 
 

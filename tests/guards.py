@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import cast
 
 from sqlalchemy import create_engine
 from starlette.types import Scope
@@ -10,6 +11,7 @@ from starlette.types import Scope
 from serving.access import Guard, GuardPost
 from serving.audit import AuditEvent, AuditUnavailableError, Receipt
 from serving.policy import Actor, ActorKind, Role
+from serving.privacy import Keyring
 
 KEY = "the-key"
 PROGRAM = Actor("key:test", ActorKind.PROGRAM, frozenset({Role.SYSTEM}), "local")
@@ -38,6 +40,9 @@ class OneKey:
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
 
+    def forget(self) -> None:
+        """Remembers nothing."""
+
     async def actor_of(self, scope: Scope) -> Actor | None:
         given = dict(scope["headers"]).get(b"authorization")
         return self._actor if given == f"Bearer {KEY}".encode() else None
@@ -49,6 +54,8 @@ def a_manned_post(
 ) -> Iterator[GuardPost]:
     """A post with a guard on it."""
     post = GuardPost()
-    guard = Guard(create_engine("sqlite://"), recorder or MemoryRecorder(), OneKey(actor))
+    # What needs the installation's keys is tested with real ones.
+    keyring = cast(Keyring, None)
+    guard = Guard(create_engine("sqlite://"), recorder or MemoryRecorder(), OneKey(actor), keyring)
     with post.manned(lambda: contextlib.nullcontext(guard)):
         yield post

@@ -12,6 +12,7 @@ import typer
 
 from models.errors import ZhuzhenError
 from serving.cli.dicom import dicom_app
+from serving.cli.identity_commands import add_identity_commands
 from serving.cli.installed_commands import add_installed_commands
 from serving.cli.node import jobs_app, route_app
 
@@ -60,24 +61,45 @@ def predict(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on: this machine's own.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 127.0.0.1: this machine alone.")
+    ] = ("127.0.0.1"),
     port: Annotated[
         int, typer.Option(help="TCP port to listen on; 0 takes a free one.", min=0, max=65535)
     ] = 3000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Host name that it answers under; several times for several."),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Chain of certificates, PEM.", dir_okay=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Private key of the certificate, PEM.", dir_okay=False)
+    ] = None,
+    behind_proxy: Annotated[
+        str | None, typer.Option(help="Address of the reverse proxy that ends TLS.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Tell the address, once it answers, as a JSON object.")
     ] = False,
 ) -> None:
-    """Run the service until it is interrupted."""
-    from serving import launch
-    from serving.answers import write_json
+    """Run the service until it is interrupted.
 
-    if json:
-        launch.serve_until(host, port, announce=lambda url: typer.echo(write_json({"url": url})))
-    else:
-        launch.serve(host, port)
+    On another address than this machine's own it needs TLS, or a reverse proxy that ends it, and
+    a name. The first start prints how to log in, once.
+    """
+    from serving.cli.serving import serve as serve_until_stopped
+
+    serve_until_stopped(
+        host,
+        port,
+        names=name or [],
+        certificate=tls_certificate,
+        key=tls_key,
+        proxy=behind_proxy,
+        as_json=json,
+    )
 
 
 @app.command()
@@ -126,6 +148,7 @@ def verify_models(
     raise typer.Exit(verify_packages(models or [], as_json=json))
 
 
+add_identity_commands(app)
 add_installed_commands(app, {"models": models_app})
 
 

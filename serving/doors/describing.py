@@ -1,9 +1,11 @@
 """Pieces that operations are described with (OpenAPI 3.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.doors.route import Operation
+from serving.json_body import MEDIA_TYPE as JSON_TYPE
+from serving.json_body import JsonBody
 from serving.problems import MEDIA_TYPE
 
 COMPONENTS = "#/components/schemas/"
@@ -47,3 +49,35 @@ def plain(summary: str, media_type: str = "text/plain") -> Operation:
     """Describe an operation that takes nothing and answers with a text."""
     content = {media_type: {"schema": {"type": "string" if "json" not in media_type else "object"}}}
     return {"summary": summary, "responses": {"200": {"description": "Yes.", "content": content}}}
+
+
+def described(
+    summary: str,
+    *,
+    body: JsonBody | None = None,
+    status: str = "200",
+    parameters: Sequence[str] = (),
+    refused: Mapping[str, Any] | None = None,
+) -> Operation:
+    """Describe an operation that takes and answers JSON.
+
+    Args:
+        summary: what it does.
+        body: what it takes.
+        status: of the answer where all went well; 204 has no content.
+        parameters: names of those in the path.
+        refused: as `refusals` describes them.
+    """
+    content = {} if status == "204" else {JSON_TYPE: {"schema": {"type": "object"}}}
+    answer = {"description": "Done.", **({"content": content} if content else {})}
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in parameters
+        ],
+        "responses": {status: answer, **(refused or {})},
+    }
+    if body is not None:
+        operation["requestBody"] = body.described()
+    return operation

@@ -2,10 +2,28 @@
 
 from itertools import chain
 
-from serving.doors import imaging, pages, recognizing
+from serving.doors import (
+    imaging,
+    institutions,
+    keys,
+    pages,
+    recognizing,
+    sessions,
+    sharing,
+    users,
+)
 from serving.doors.table import RouteTable
 
-PARTS = (pages.PART, recognizing.PART, imaging.PART)
+PARTS = (
+    pages.PART,
+    sessions.PART,
+    users.PART,
+    institutions.PART,
+    keys.PART,
+    sharing.PART,
+    recognizing.PART,
+    imaging.PART,
+)
 ROUTES = tuple(chain.from_iterable(part.routes for part in PARTS))
 DICOM_SERVICES = tuple(chain.from_iterable(part.dicom_services for part in PARTS))
 JOBS = tuple(chain.from_iterable(part.jobs for part in PARTS))

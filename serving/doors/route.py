@@ -39,6 +39,11 @@ class Route:
     """False for what machines ask every few seconds."""
 
     @property
+    def is_health(self) -> bool:
+        """Whether it tells that the service lives, which an orchestrator asks without TLS."""
+        return self.action is None and self.handler is None
+
+    @property
     def name(self) -> str:
         """What the audit record calls it: `POST:/v1/users/:user`."""
         path = re.sub(r"\{(\w+)(?::\w+)?\}", r":\1", self.path)

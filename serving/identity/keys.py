@@ -10,30 +10,24 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from models.errors import ZhuzhenError
+from serving.identity.errors import RequestRefusedError
 from serving.identity.records import ApiKey, Institution
+from serving.identity.verified import Verified
 from serving.policy import Action, Actor, ActorKind, Role
 
 LONGEST = timedelta(days=366)
+USUAL = timedelta(days=90)
+PREFIX = "zz_"
 _KEY = re.compile(r"zz_([a-f0-9]{16})_([A-Za-z0-9_-]{43})")
 
 
-class KeyRequestError(ZhuzhenError, ValueError):
+class KeyRequestError(RequestRefusedError):
     """A key was asked for that cannot be made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """What a key proves, until when."""
-
-    actor: Actor
-    expires_at: datetime
 
 
 def make_key(
@@ -43,7 +37,7 @@ def make_key(
     roles: Iterable[Role],
     institution: str | None = None,
     scopes: Iterable[Action] | None = None,
-    valid_for: timedelta = timedelta(days=90),
+    valid_for: timedelta = USUAL,
 ) -> str:
     """Return a new key; it cannot be had again.
 
@@ -100,6 +94,11 @@ def verify_key(engine: Engine, key: str) -> Verified | None:
         ),
         record.expires_at,
     )
+
+
+def id_of(key: str) -> str:
+    """Return the number of a key, which is no secret."""
+    return key.split("_")[1]
 
 
 def revoke_key(engine: Engine, key_id: str) -> bool:

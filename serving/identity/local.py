@@ -5,15 +5,17 @@ act as the operator and need no credential.
 """
 
 import contextlib
+import os
+import pwd
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from serving.identity.keys import make_key, revoke_key
-from serving.identity.records import ApiKey, Institution, Tier
-from serving.policy import Role
+from serving.identity.keys import id_of, make_key, revoke_key
+from serving.identity.records import Institution, Tier
+from serving.policy import Actor, ActorKind, Role
 from serving.records import database_url, open_engine, upgrade
 
 LOCAL = "local"
@@ -37,12 +39,6 @@ def ensure_institution(engine: Engine) -> None:
             )
 
 
-def has_keys(engine: Engine) -> bool:
-    """Whether a key was ever made."""
-    with Session(engine) as session:
-        return bool(session.scalar(select(func.count()).select_from(ApiKey)))
-
-
 @contextlib.contextmanager
 def passing_key(
     *roles: Role, institution: str | None = LOCAL, label: str = "passing"
@@ -58,19 +54,20 @@ def passing_key(
         try:
             yield key
         finally:
-            revoke_key(engine, key.split("_")[1])
+            revoke_key(engine, id_of(key))
     finally:
         engine.dispose()
 
 
-def first_key() -> str | None:
-    """Return a key for the first program of a new installation, None where there are keys."""
-    engine = open_engine(database_url())
+def operator() -> Actor:
+    """Return who acts in commands on the machine itself, by the name of the system's user."""
     try:
-        upgrade(engine)
-        ensure_institution(engine)
-        if has_keys(engine):
-            return None
-        return make_key(engine, label="first start", roles=[Role.SYSTEM], institution=LOCAL)
-    finally:
-        engine.dispose()
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return Actor(
+        id=f"operator:{name}",
+        kind=ActorKind.OPERATOR,
+        roles=frozenset({Role.ADMINISTRATOR, Role.AUDITOR, Role.SYSTEM}),
+        institution=LOCAL,
+    )

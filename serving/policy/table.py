@@ -62,12 +62,15 @@ TABLE: Mapping[Action, Row] = {
     Action.MANAGE_ACCOUNTS: {_ADMIN: _HOUSE},
     Action.MANAGE_KEYS: {_ADMIN: _HOUSE},
     Action.MANAGE_OWN_ACCOUNT: _EVERYONE,
+    Action.READ_REFERRALS: {_CLINICIAN: _OWN, _SPECIALIST: _OWN, _SYSTEM: _OWN},
+    Action.REFER_PATIENT: {_CLINICIAN: _OWN, _SPECIALIST: _OWN},
     Action.RECORD_CONSENT: {_CLINICIAN: _OWN, _SPECIALIST: _OWN, _SYSTEM: _OWN},
     # The relation that is asked for does not exist yet; that is what breaking the glass makes.
     Action.BREAK_GLASS: {
         _CLINICIAN: frozenset({Relation.NONE}),
         _SPECIALIST: frozenset({Relation.NONE}),
     },
+    Action.REVIEW_EMERGENCY: {_AUDITOR: _HOUSE},
     Action.EXPORT_PERSON: {_ADMIN: _OWN},
     Action.ERASE_PERSON: {_ADMIN: _OWN},
     Action.HOLD_RECORDS: {_AUDITOR: _OWN | _HOUSE},

@@ -83,8 +83,13 @@ class Action(StrEnum):
     MANAGE_KEYS = "manage_keys"
     MANAGE_OWN_ACCOUNT = "manage_own_account"
 
+    READ_REFERRALS = "read_referrals"
+    REFER_PATIENT = "refer_patient"
+    """Hand a patient's records to an institution for an opinion, or end that."""
     RECORD_CONSENT = "record_consent"
     BREAK_GLASS = "break_glass"
+    REVIEW_EMERGENCY = "review_emergency"
+    """Look at who broke the glass, and note it."""
     EXPORT_PERSON = "export_person"
     ERASE_PERSON = "erase_person"
     HOLD_RECORDS = "hold_records"

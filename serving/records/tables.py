@@ -1,9 +1,11 @@
 """Every module that defines records: migrations and tests must know all of them."""
 
 from serving.archive import tables as _archive
+from serving.identity import account_records as _accounts
 from serving.identity import records as _identity
 from serving.jobs import tables as _jobs
 from serving.records.base import Base
+from serving.relations import records as _relations
 
-MODULES = (_identity, _archive, _jobs)
+MODULES = (_identity, _archive, _jobs, _accounts, _relations)
 METADATA = Base.metadata

@@ -19,10 +19,10 @@ from serving.doors import Route
 from serving.doors.describing import PROBLEM_SCHEMA
 from serving.doors.parts import ROUTES, TABLE
 from serving.entrance import Entrance
+from serving.names import HostNameError, Names
 from serving.problems import Problem
 from tests.guards import KEY, MemoryRecorder, a_manned_post
 
-LOCAL = "http://127.0.0.1:3000"
 PATIENT = "ZhangSan-19800101"
 
 
@@ -59,14 +59,18 @@ def ask(
     path: str = "/v1/recognize",
     *,
     sender: str = "127.0.0.1",
+    names: Names | None = None,
+    scheme: str = "http",
     recorder: MemoryRecorder | None = None,
     **headers: str,
 ) -> httpx.Response:
     async def send() -> httpx.Response:
         with a_manned_post(recorder) as post:
-            transport = httpx.ASGITransport(Entrance(INNER, TABLE, post), client=(sender, 50000))
-            async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
-                return await client.request(method, f"{LOCAL}{path}", headers=headers)
+            entrance = Entrance(INNER, TABLE, post, names)
+            transport = httpx.ASGITransport(entrance, client=(sender, 50000))
+            address = f"{scheme}://127.0.0.1:3000"
+            async with httpx.AsyncClient(transport=transport, base_url=address) as client:
+                return await client.request(method, f"{address}{path}", headers=headers)
 
     headers.setdefault("authorization", f"Bearer {KEY}")
     return asyncio.run(send())
@@ -148,6 +152,7 @@ def test_the_local_names_pass(host: str) -> None:
         "http://localhost.evil.example",
         "http://evil.example/http://localhost",
         "https://localhost",
+        "https://zz.hospital.example",
         "file://",
         "null",
         "",
@@ -167,8 +172,37 @@ def test_pages_of_this_machine_pass(origin: str) -> None:
 
 
 @pytest.mark.parametrize("sender", ["192.168.1.5", "172.17.0.1", "2001:db8::1"])
-def test_other_machines_are_refused_whatever_host_they_name(sender: str) -> None:
-    assert_problem(ask(sender=sender, host="127.0.0.1"), 403)
+def test_other_machines_are_refused_without_tls_whatever_host_they_name(sender: str) -> None:
+    problem = assert_problem(ask(sender=sender, host="127.0.0.1"), 403)
+
+    assert "without TLS" in problem["detail"]
+
+
+NAMED = Names(("zz.hospital.example",))
+
+
+def test_other_machines_are_served_over_tls_under_a_name() -> None:
+    origin = "https://zz.hospital.example"
+    asked: dict[str, Any] = {"sender": "192.168.1.5", "names": NAMED, "scheme": "https"}
+
+    assert ask(**asked, host="zz.hospital.example", origin=origin).status_code == 200
+    assert_problem(ask(**asked, host="192.168.1.9"), 421)
+    assert_problem(
+        ask(**asked, host="zz.hospital.example", origin="http://zz.hospital.example"), 403
+    )
+    assert_problem(ask(**asked, host="zz.hospital.example", origin="https://localhost.evil"), 403)
+
+
+def test_whether_it_lives_is_told_without_tls() -> None:
+    response = ask("GET", "/livez", sender="10.1.0.1", names=NAMED, host="zz.hospital.example")
+
+    assert response.status_code == 404  # BentoML's part, which is not here
+
+
+@pytest.mark.parametrize("name", ["https://zz.example", "zz.example:443", "*", "-a", "Zz.example"])
+def test_a_name_that_is_no_host_is_told(name: str) -> None:
+    with pytest.raises(HostNameError, match="ZHUZHEN_HOSTS"):
+        Names.from_environment({"ZHUZHEN_HOSTS": f"zz.hospital.example, {name}"})
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,10 @@ def test_every_route_is_described(named: str) -> None:
 
 
 def test_every_setting_is_described() -> None:
-    read = set(re.findall(r"ZHUZHEN_[A-Z]+", Path(settings.__file__).read_text(encoding="utf-8")))
+    read = set(re.findall(r"ZHUZHEN_[A-Z_]+", Path(settings.__file__).read_text(encoding="utf-8")))
 
     assert read
-    assert read <= set(re.findall(r"^\| `(ZHUZHEN_[A-Z]+)`", PAGE, flags=re.MULTILINE))
+    assert read <= set(re.findall(r"^\| `(ZHUZHEN_[A-Z_]+)`", PAGE, flags=re.MULTILINE))
 
 
 def test_every_status_is_described() -> None:

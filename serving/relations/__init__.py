@@ -1,0 +1,23 @@
+"""On what grounds an institution sees another one's patient: referral, consent, emergency."""
+
+from serving.relations.break_glass import (
+    BreakGlassError,
+    break_glass,
+    list_overrides,
+    review_override,
+)
+from serving.relations.grounds import ConsentGrounds, Grounds
+from serving.relations.referrals import ReferralError, close_referral, list_referrals, refer
+
+__all__ = [
+    "BreakGlassError",
+    "ConsentGrounds",
+    "Grounds",
+    "ReferralError",
+    "break_glass",
+    "close_referral",
+    "list_overrides",
+    "list_referrals",
+    "refer",
+    "review_override",
+]
