@@ -245,7 +245,6 @@ def _line(sample: Sample) -> str:
     more = {
         name: getattr(sample, name)
         for name in (
-            "path",
             "site",
             "age_years",
             "sex",

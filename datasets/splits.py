@@ -73,7 +73,8 @@ def split_by_group(
     """Assign every group to a part so that each subtype comes near its `fractions`.
 
     Groups go one by one, larger first and otherwise in a seeded order, to the part that then lies
-    closest to what it should hold; a greedy division that is exact to a few images.
+    closest to what it should hold; a greedy division that is exact to a few images. Samples
+    that have a part already (reviewed cases: training) keep it and change nothing for the others.
 
     Args:
         manifest: what to divide.
@@ -88,9 +89,17 @@ def split_by_group(
         raise DataError(f"A split needs a share above 0 for each of {[p.value for p in Part]}.")
     if abs(sum(fractions.values()) - 1) > 1e-9:
         raise DataError(f"The shares of a split sum to {sum(fractions.values()):g}, expected 1.")
-    unit_of, merged = _units(manifest, hashes)
-    parts = _assign(unit_of, manifest.subtypes(), fractions, seed)
-    split = Split(manifest.digest, parts, seed, merged)
+    free = np.array([not sample.part for sample in manifest])
+    parts = [Part(sample.part) if sample.part else Part.TRAINING for sample in manifest]
+    merged: tuple[tuple[str, ...], ...] = ()
+    if free.any():
+        # As if the others were not there, so that what was test before stays test.
+        rest = manifest.subset(np.flatnonzero(free))
+        unit_of, merged = _units(rest, None if hashes is None else hashes[free])
+        assigned = _assign(unit_of, rest.subtypes(), fractions, seed)
+        for at, part in zip(np.flatnonzero(free), assigned, strict=True):
+            parts[int(at)] = part
+    split = Split(manifest.digest, tuple(parts), seed, merged)
     check_leaks(manifest, split, hashes)
     return split
 

@@ -25,13 +25,17 @@ def train(
         Path | None,
         typer.Option(help="Folder that gets <name>/<version>/; by default ZHUZHEN_HOME/models."),
     ] = None,
+    from_reviews: Annotated[
+        Path | None,
+        typer.Option(help="Reviews to train on too: JSON Lines, with their images beside them."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object with the package on stdout.")
     ] = False,
 ) -> None:
     """Train MODEL from its data to a released package; continues where it was stopped."""
     try:
-        package = _train(model, _data_folder(data), out or home() / "models")
+        package = _train(model, _data_folder(data), out or home() / "models", from_reviews)
     except ZhuzhenError as error:
         _STDERR.print(f"[red]{error}[/red]", highlight=False)
         raise typer.Exit(1) from error
@@ -43,14 +47,14 @@ def train(
         typer.echo(f"{reference.name} {reference.version} {reference.digest}")
 
 
-def _train(model: str, data: Path, out: Path) -> ModelPackage:
+def _train(model: str, data: Path, out: Path, reviews: Path | None) -> ModelPackage:
     # Torch and MLflow take seconds to import, which a mistyped option need not wait for.
     from training.config import load_config
     from training.pipeline import Places, run
 
     config = load_config(model)
     with ProgressWatch() as watch:
-        return run(config, Places(data, home(), out), watch)
+        return run(config, Places(data, home(), out, reviews), watch)
 
 
 def _data_folder(given: Path | None) -> Path:

@@ -43,6 +43,8 @@ class Places:
     """Folder of all local state (`ZHUZHEN_HOME`)."""
     packages: Path
     """Folder that gets `<name>/<version>/`."""
+    reviews: Path | None = None
+    """File of reviews that are trained on too."""
 
 
 def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
@@ -54,7 +56,7 @@ def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
     """
     _require_unreleased(places.packages / config.name / config.version)
     watch.stage("reading, decoding and dividing the data")
-    study = read_study_data(config, places.data, places.home / "cache" / "images")
+    study = read_study_data(config, places.data, places.home / "cache" / "images", places.reviews)
     folder = _run_folder(config, study, places.home)
     tracker = Tracker(places.home, folder / "mlflow-run", f"{config.name} {config.version}")
     tracker.describe(asdict(config), _tags(config, study))

@@ -16,6 +16,8 @@ from datasets.duplicates import difference_hashes
 from datasets.images import decoded
 from datasets.manifest import Manifest
 from datasets.reading import read
+from datasets.reviews import read_reviews
+from datasets.reviews.merging import with_reviews
 from datasets.splits import Part, Split, split_by_group
 from models.errors import DataError
 from training.config import TrainConfig
@@ -51,13 +53,16 @@ class StudyData:
         )
 
 
-def read_study_data(config: TrainConfig, data: Path, cache: Path) -> StudyData:
+def read_study_data(
+    config: TrainConfig, data: Path, cache: Path, reviews: Path | None = None
+) -> StudyData:
     """Read, decode, divide and measure the images that `config` names.
 
     Args:
         config: what to read and how to divide it.
         data: folder of all data sets.
         cache: folder for decoded images.
+        reviews: file of reviews whose images, beside it, are added to the training part.
 
     Raises:
         DataError: the source is unknown or its data do not fit; see `datasets`.
@@ -70,6 +75,8 @@ def read_study_data(config: TrainConfig, data: Path, cache: Path) -> StudyData:
         )
     if config.data.images is not None:
         manifest = fewer(manifest, config.data.images, config.seed)
+    if reviews is not None:
+        manifest = with_reviews(manifest, list(read_reviews(reviews)), reviews.parent)
     pixels = decoded(manifest, config.data.cache_side_px, cache)
     split = split_by_group(
         manifest, config.split.fractions, config.split.seed, difference_hashes(pixels)
