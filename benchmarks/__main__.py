@@ -90,16 +90,21 @@ def run(chosen: Sequence[str], *, quick: bool) -> str:
 
 @contextlib.contextmanager
 def _own_records(folder: Path) -> Iterator[None]:
-    """Keep what the measured services record out of the installation's own records."""
-    before = os.environ.get("ZHUZHEN_DATABASE_URL")
-    os.environ["ZHUZHEN_DATABASE_URL"] = f"sqlite:///{folder / 'records.sqlite3'}"
+    """Keep what the measured services record out of the installation's own records.
+
+    Records, keys and the audit anchor belong together, so all of them are kept in `folder`; the
+    packages are those of the installation.
+    """
+    packages = store.home().resolve() / "models"
+    (folder / "models").symlink_to(packages, target_is_directory=True)
+    before = dict(os.environ)
+    os.environ["ZHUZHEN_HOME"] = str(folder)
+    os.environ.pop("ZHUZHEN_DATABASE_URL", None)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["ZHUZHEN_DATABASE_URL"]
-        else:
-            os.environ["ZHUZHEN_DATABASE_URL"] = before
+        os.environ.clear()
+        os.environ.update(before)
 
 
 if __name__ == "__main__":

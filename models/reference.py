@@ -19,11 +19,11 @@ from models.errors import PackageInvalidError
 class Reference:
     """What in-distribution embeddings look like; `reference.npz` of a package."""
 
-    mean: NDArray[np.float32]
+    mean: NDArray[np.floating]
     """Shape (embedding,)."""
-    components: NDArray[np.float32]
+    components: NDArray[np.floating]
     """Orthonormal principal directions, shape (kept, embedding)."""
-    variances: NDArray[np.float32]
+    variances: NDArray[np.floating]
     """Variance along each component, shape (kept,), all above 0."""
     residual_variance: float
     """Mean squared length outside the subspace, above 0."""
@@ -44,7 +44,7 @@ class Reference:
     def distance(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the raw distance of each row of `embeddings`, shape (n, embedding) -> (n,)."""
         centred = embeddings.astype(np.float64) - self.mean
-        inside = centred @ self.components.T.astype(np.float64)
+        inside = centred @ self.components.T
         residual = np.maximum((centred**2).sum(axis=1) - (inside**2).sum(axis=1), 0.0)
         within = (inside**2 / self.variances).sum(axis=1) / len(self.variances)
         distance: NDArray[np.float64] = np.sqrt(within + residual / self.residual_variance)
@@ -69,7 +69,7 @@ class Reference:
         np.savez_compressed(
             path,
             mean=self.mean,
-            components=self.components,
+            components=self.components.astype(np.float32),
             variances=self.variances,
             residual_variance=np.float64(self.residual_variance),
             threshold=np.float64(self.threshold),
@@ -83,7 +83,8 @@ class Reference:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 return cls(
                     mean=stored["mean"],
-                    components=stored["components"],
+                    # In the precision of the distance, so that no reading has to convert them.
+                    components=stored["components"].astype(np.float64),
                     variances=stored["variances"],
                     residual_variance=float(stored["residual_variance"]),
                     threshold=float(stored["threshold"]),

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from models.findings import ImageQuality, Reason, Text
 from models.radiograph import Radiograph
@@ -47,7 +48,9 @@ def blank(quality: ImageQuality) -> Reason | None:
 def _histogram(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return the counts of the 256 grey levels on an even sample of `pixels`."""
     step = max(1, min(pixels.shape) // _SAMPLE_SIDE_PX)
-    return np.bincount(pixels[::step, ::step].ravel(), minlength=256)
+    sample = np.ascontiguousarray(pixels[::step, ::step])
+    # Pillow counts bytes as they are; NumPy would make eight of each first.
+    return np.array(Image.fromarray(sample).histogram())
 
 
 def _remarks(

@@ -13,7 +13,7 @@ from io import BytesIO
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_preamble
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from models.errors import InputTooLargeError, UnreadableImageError
@@ -57,6 +57,7 @@ _KEYWORDS = [
     "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableData",
 ]
+_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _KEYWORDS]
 """All that is read: PS3.3 C.7.1.1, C.7.2.1, C.7.5.1, C.7.6.3, C.8.1, C.11.1 and C.11.2."""
 
 _PIXEL_DATA = 0x7FE00010
@@ -141,7 +142,7 @@ def _at_pixel_data(tag: BaseTag, vr: str | None, length: int) -> bool:
 def _read_plain(data: bytes) -> tuple[Dataset, UID, int]:
     stream = BytesIO(data)
     dataset = pydicom.dcmread(
-        stream, stop_before_pixels=True, force=True, specific_tags=list(_KEYWORDS)
+        stream, stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
     )
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
@@ -169,8 +170,9 @@ def _read_deflated(data: bytes, limits: ImageLimits) -> tuple[Dataset, bytes, in
             "Send it uncompressed, or as a single radiograph."
         )
     inflated = BytesIO(content)
-    tags: list[BaseTag | int] = [pydicom.tag.Tag(keyword) for keyword in _KEYWORDS]
-    dataset = read_dataset(inflated, False, True, stop_when=_at_pixel_data, specific_tags=tags)
+    dataset = read_dataset(
+        inflated, False, True, stop_when=_at_pixel_data, specific_tags=list(_TAGS)
+    )
     return dataset, content, inflated.tell()
 
 

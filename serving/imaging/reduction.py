@@ -15,6 +15,9 @@ network's grid is then an average over two pixels or more, as it is from the ful
 _MAX_FACTOR = 255
 """Largest factor whose block sum of 16-bit values, rounded, fits in 32 bits."""
 
+_BAND_BLOCKS = 32
+"""Rows of blocks that are summed at a time: few enough for their sums to stay in the cache."""
+
 
 def reduction_factor(rows: int, columns: int, target_side_px: int) -> int:
     """Largest whole factor that keeps both sides >= `OVERSAMPLING * target_side_px`.
@@ -53,7 +56,11 @@ def area_mean(pixels: NDArray[Grey], factor: int) -> NDArray[Grey]:
         return pixels
     rows, columns = (min(side, reduced_length(side, factor) * factor) for side in pixels.shape)
     pixels = pixels[:rows, :columns]
-    sums = _strided_sum(_strided_sum(pixels, factor).T, factor).T
+    sums = np.empty((-(-rows // factor), -(-columns // factor)), dtype=np.uint32)
+    for first in range(0, len(sums), _BAND_BLOCKS):
+        last = first + _BAND_BLOCKS
+        band = pixels[first * factor : last * factor]
+        sums[first:last] = _strided_sum(_strided_sum(band, factor).T, factor).T
     means = _rounded_quotient(sums, np.uint32(factor * factor))
     row_sizes, column_sizes = _block_sizes(rows, factor), _block_sizes(columns, factor)
     means[-1] = _rounded_quotient(sums[-1], row_sizes[-1] * column_sizes)
