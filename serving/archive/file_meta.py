@@ -7,8 +7,8 @@ from io import BytesIO
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 
+from models.quiet import quiet_decoders
 from serving.archive.errors import InstanceRefusedError, Refusal
-from serving.imaging.quiet import quiet_decoders
 from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PREAMBLE = bytes(128) + b"DICM"

@@ -15,11 +15,11 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from models.quiet import quiet_decoders
 from serving.archive.errors import InstanceRefusedError, Refusal
 from serving.archive.json_values import json_of
 from serving.archive.structure import BrokenStructureError, Walk
 from serving.imaging import DEFAULT_LIMITS, READ_TRANSFER_SYNTAXES
-from serving.imaging.quiet import quiet_decoders
 
 STUDY_KEYWORDS = (
     "StudyDate",

@@ -62,3 +62,11 @@ def send_dicom(
     raise typer.Exit(
         send(destination, files, calling_ae_title=calling, timeout_s=timeout_s, as_json=json)
     )
+
+
+@dicom_app.command("conformance")
+def show_conformance() -> None:
+    """Write the DICOM Conformance Statement (PS3.2) as Markdown."""
+    from serving.conformance import statement
+
+    typer.echo(statement(), nl=False)

@@ -18,12 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models.errors import InputError
+from models.quiet import quiet_decoders
 from serving.archive import Archive
 from serving.dicomweb.context import runtime_of
 from serving.dicomweb.multipart import RELATED, Related
 from serving.dicomweb.retrieving import accepted, find_rows, not_acceptable
 from serving.imaging import read_radiograph
-from serving.imaging.quiet import quiet_decoders
 from serving.problems import Problem
 
 _OCTETS = "application/octet-stream"

@@ -16,6 +16,7 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from models.quiet import quiet_decoders
 from serving.access import access_of
 from serving.answers import write_json
 from serving.archive import Archive
@@ -25,7 +26,6 @@ from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.multipart import RELATED, Related, media_type_of
 from serving.dicomweb.storing import DICOM, DICOM_JSON
 from serving.faults import place_of
-from serving.imaging.quiet import quiet_decoders
 from serving.node.access import target_of
 from serving.policy import Target
 from serving.problems import Problem

@@ -11,7 +11,6 @@ Sources:
 
 from collections.abc import Mapping
 
-from highdicom import UID
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 from pydicom.sr.coding import Code
@@ -21,6 +20,7 @@ from models.findings import Code as ModelCode
 from models.findings import Decision, Verdict
 
 PRIVATE_SCHEME = "99ZHUZHEN"
+_SCHEME_UID = "2.25.301948172064918250331967480211553928114"
 
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 """CID 100, whose narrower code for a radiograph (LN 43468-8) older validators do not know."""
@@ -88,13 +88,15 @@ _DESIGNATORS = {codes.SNOMED_CT: "SCT", codes.ICD_10: "I10"}
 
 def scheme_identification() -> CodingSchemeIdentificationItem:
     """Return what 99ZHUZHEN is, for Coding Scheme Identification Sequence (0008,0110)."""
-    return CodingSchemeIdentificationItem(
+    item = CodingSchemeIdentificationItem(
         designator=PRIVATE_SCHEME,
         name="Zhuzhen terms of pre-reads",
         version="1",
-        uid=UID("2.25.301948172064918250331967480211553928114"),
         responsible_organization="Zhuzhen",
     )
+    # highdicom keeps a UID only together with a registry.
+    item.CodingSchemeUID = _SCHEME_UID
+    return item
 
 
 def concept_of(codes_of_finding: tuple[ModelCode, ...], fallback: str) -> CodedConcept:

@@ -1,0 +1,223 @@
+"""The DICOM Conformance Statement (PS3.2), written from the code it is about.
+
+`docs/dicom-conformance.md` is what `statement()` returns; a test holds that they are the same.
+"""
+
+from collections.abc import Iterable
+
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from pynetdicom import AE
+
+from serving.destinations.dimse import Peer
+from serving.dimse.command import Status
+from serving.dimse.config import DimseConfig
+from serving.dimse.negotiation import supported_contexts
+from serving.results import terms
+from serving.results.equipment import MANUFACTURER, SERIES_DESCRIPTION, SERIES_NUMBERS
+from serving.results.identity import ResultKind
+from serving.results.source import COPIED_FROM_SOURCE
+from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+RESULT_CLASSES = {
+    ResultKind.REPORT: Comprehensive3DSRStorage,
+    ResultKind.SEGMENTATION: SegmentationStorage,
+    ResultKind.PRESENTATION: GrayscaleSoftcopyPresentationStateStorage,
+    ResultKind.CAPTURE: SecondaryCaptureImageStorage,
+}
+"""The SOP class of each kind of result."""
+
+
+def statement() -> str:
+    """Return the statement as Markdown."""
+    parts = (
+        *(_overview(), _storage_scu(), _storage_scp(), _dicomweb(), _results()),
+        *(_character_sets(), _security(), _codes(), _accepted_classes()),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    names = list(head)
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _uid_rows(uids: Iterable[str]) -> list[tuple[str, str]]:
+    return [(UID(uid).name, str(UID(uid))) for uid in uids]
+
+
+def _overview() -> str:
+    rows = [
+        *((UID(uid).name, str(uid), "yes", "-") for uid in RESULT_CLASSES.values()),
+        ("Every storage SOP class, listed at the end", "PS3.4 B.5", "-", "yes"),
+        ("Verification SOP Class", "1.2.840.10008.1.1", "yes", "yes"),
+    ]
+    return f"""# DICOM Conformance Statement
+
+In the form of DICOM PS3.2. Written by `serving/conformance.py` from the code that it describes; a
+test holds that this page is what the code says.
+
+{MANUFACTURER} reads images that are sent to it and returns pre-reads. Decision support for
+professionals; not a cleared medical device; no result is for primary diagnosis.
+
+## Overview
+
+{_table(("SOP class", "UID", "sent (SCU)", "received (SCP)"), rows)}
+
+Implementation Class UID `{IMPLEMENTATION_CLASS_UID}`, Implementation Version Name
+`{IMPLEMENTATION_VERSION_NAME}`, in every association we open and every file we write."""
+
+
+def _storage_scu() -> str:
+    native = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    contexts = [
+        (UID(uid).name, UID(syntax).name) for uid in RESULT_CLASSES.values() for syntax in native
+    ]
+    peer = Peer("PEER", "host", 104)
+    parameters = (
+        ("calling AE title", f"`{peer.calling_ae_title}`", "yes"),
+        ("time to connect and for each answer", f"{peer.timeout_s:g} s", "yes"),
+        ("maximum PDU received", f"{AE().maximum_pdu_size} bytes", "no"),
+        ("asynchronous operations, extended negotiation", "none", "no"),
+    )
+    answers = (
+        ("0000, Bxxx", "counts as delivered"),
+        ("A7xx, no answer, abort, transient rejection, no connection", "try again later"),
+        ("A9xx, Cxxx, 0122, 0124, permanent rejection, other failures", "stop and report"),
+    )
+    return f"""## Networking
+
+### Storage SCU (results)
+
+An association is opened for each delivery and released after it. Only what is sent is proposed, one
+presentation context for each SOP class and transfer syntax; a file that is compressed is proposed
+in its own transfer syntax alone.
+
+{_table(("abstract syntax", "transfer syntax"), contexts)}
+
+{_table(("parameter", "value", "can be set"), parameters)}
+
+{_table(("answer to C-STORE", "what we do"), answers)}
+
+### Verification SCU
+
+`zhuzhen dicom echo` opens an association, sends C-ECHO and releases it."""
+
+
+def _storage_scp() -> str:
+    config = DimseConfig()
+    parameters = (
+        ("AE title", f"`{config.ae_title}`"),
+        ("address and port", f"{config.host}:{config.port}"),
+        ("associations at the same time", str(config.max_associations)),
+        ("maximum PDU received", f"{config.max_pdu_bytes} bytes"),
+        ("longest data set", f"{config.max_instance_bytes} bytes"),
+        ("time for the association request", f"{config.association_timeout_s:g} s"),
+        ("silence after which an association ends", f"{config.idle_timeout_s:g} s"),
+    )
+    contexts = supported_contexts()
+    classes = [str(context.abstract_syntax) for context in contexts]
+    syntaxes = [str(syntax) for syntax in contexts[0].transfer_syntax]
+    statuses = [(f"{status:04X}", status.name.replace("_", " ").lower()) for status in Status]
+    return f"""### Verification and Storage SCP (images)
+
+Associations are accepted from the AE titles and addresses that are listed as sources, for our own
+AE title. {len(classes)} SOP classes are accepted (Verification and every storage class that
+the library knows; the list is at the end), each with every transfer syntax of the second table.
+C-STORE is answered with success once the object and its index entry are on disk. The same object
+again is a success; another one under a known UID is refused and kept in quarantine
+([imaging-node.md](imaging-node.md)).
+
+{_table(("parameter", "by default"), parameters)}
+
+{_table(("transfer syntax", "UID"), _uid_rows(syntaxes))}
+
+{_table(("status", "meaning"), statuses)}"""
+
+
+def _dicomweb() -> str:
+    return """### DICOMweb
+
+As origin server: STOW-RS, QIDO-RS and WADO-RS of PS3.18 chapter 10; [http.md](http.md) lists the
+routes and [imaging-node.md](imaging-node.md) what may be asked. As user agent, for results:
+`POST {base}/studies` with `multipart/related; type="application/dicom"`, files as they are, 32 MiB
+in a request; the answer is asked for as `application/dicom+json` and read object by object. HTTP
+Basic or bearer authentication, TLS 1.2 or newer."""
+
+
+def _results() -> str:
+    series = [
+        (kind.value, UID(RESULT_CLASSES[kind]).name, str(SERIES_NUMBERS[kind]))
+        for kind in RESULT_CLASSES
+    ]
+    written = (
+        ("Manufacturer (0008,0070)", f"`{MANUFACTURER}`"),
+        ("Manufacturer's Model Name (0008,1090)", "name of the model package"),
+        ("Software Versions (0018,1020)", "ours, and name and version of the package"),
+        ("Device Serial Number (0018,1000)", "first 20 characters of the package's digest"),
+        ("Series Description (0008,103E)", f"`{SERIES_DESCRIPTION}`"),
+        (
+            "SOP and Series Instance UID",
+            "`2.25.` and a name-based UUID of source instances, package digest and kind",
+        ),
+        ("Completion, Preliminary, Verification Flag", "`COMPLETE`, `PRELIMINARY`, `UNVERIFIED`"),
+    )
+    return f"""## Objects written
+
+Every object lies in the study of the image that was read, is encoded in
+{UID(ExplicitVRLittleEndian).name}, and refers to the image. [results.md](results.md) says what each
+holds.
+
+{_table(("object", "SOP class", "Series Number"), series)}
+
+{_table(("attribute", "value"), written)}
+
+Taken over from the source where valid there, else empty (type 2) or left out:
+{", ".join(COPIED_FROM_SOURCE)}.
+
+The report follows TID 1500 of PS3.16, with TID 1204 and 1201 (languages), 1002 and 1004 (device
+observer), 1410 and 1501 (measurement groups), 300, 4019 (algorithm) and 4108 (tracking). It is
+accepted by dciodvfy and by PixelMed's DicomSRValidator, which warns of items that a template does
+not name (TID 1500 is extensible)."""
+
+
+def _character_sets() -> str:
+    return """## Character sets
+
+Read: all of PS3.3 C.12.1.1.2; in `ISO 2022 IR 58` with and without escape sequences. Written:
+`ISO_IR 192`, or `GB18030` where the source has `GB18030` or `GBK`."""
+
+
+def _security() -> str:
+    return """## Security
+
+TLS 1.2 or newer on DICOM associations and DICOMweb where it is set up (BCP 195). De-identification:
+the Basic Application Level Confidentiality Profile with options, as
+[deidentification.md](deidentification.md) states. Access control and audit:
+[security.md](security.md)."""
+
+
+def _codes() -> str:
+    own = [(f"`{term.value}`", term.meaning) for term in terms.OWN_TERMS]
+    scheme = terms.scheme_identification()
+    return f"""## Codes of our own
+
+Coding Scheme Designator `{terms.PRIVATE_SCHEME}`, UID `{scheme.CodingSchemeUID}`, for what no
+standard code says:
+
+{_table(("Code Value", "Code Meaning"), own)}"""
+
+
+def _accepted_classes() -> str:
+    classes = [str(context.abstract_syntax) for context in supported_contexts()]
+    return f"""## SOP classes accepted as SCP
+
+{_table(("SOP class", "UID"), _uid_rows(classes))}"""
