@@ -27,6 +27,7 @@ from serving.identity.rates import RateLimit
 from serving.identity.tokens import Provider
 from serving.policy import Action, Actor, ActorKind, Decision, Target, decide, may_ever
 from serving.privacy import Keyring, open_keyring
+from serving.privacy.consents import Consents
 from serving.problems import Problem, too_many
 from serving.records import database_url, open_engine, upgrade
 from serving.relations import Grounds
@@ -166,7 +167,7 @@ class Guard:
         self.recorder = recorder
         self.credentials = credentials
         self.keyring = keyring
-        self.grounds = Grounds(engine)
+        self.grounds = Grounds(engine, Consents(engine).shares)
         self._known = RateLimit(most_per_minute)
         self._unknown = RateLimit(_UNKNOWN_PER_MINUTE)
 

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from models.errors import ZhuzhenError
+from serving.cli.audit import audit_app
 from serving.cli.dicom import dicom_app
 from serving.cli.identity_commands import add_identity_commands
 from serving.cli.installed_commands import add_installed_commands
@@ -31,6 +32,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(route_app, name="route")
 app.add_typer(dicom_app, name="dicom")
+app.add_typer(audit_app, name="audit")
 
 Json = Annotated[
     bool,
@@ -113,6 +115,31 @@ def demo(
     from serving.demo.tour import run_demo
 
     raise typer.Exit(run_demo(out, as_json=json))
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="New file for the backup.", dir_okay=False)],
+    json: Json = False,
+) -> None:
+    """Write records, audit record, objects and wrapped keys into one file, while the service runs.
+
+    The master key is not in it.
+    """
+    from serving.cli.safekeeping import back_up
+
+    raise typer.Exit(back_up(target, as_json=json))
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="File that zhuzhen backup wrote.", exists=True)],
+    json: Json = False,
+) -> None:
+    """Put a backup into an empty ZHUZHEN_HOME and database, and verify the audit record."""
+    from serving.cli.safekeeping import restore as restore_file
+
+    raise typer.Exit(restore_file(source, as_json=json))
 
 
 @models_app.command("list")

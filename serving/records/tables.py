@@ -4,8 +4,9 @@ from serving.archive import tables as _archive
 from serving.identity import account_records as _accounts
 from serving.identity import records as _identity
 from serving.jobs import tables as _jobs
+from serving.privacy import records as _privacy
 from serving.records.base import Base
 from serving.relations import records as _relations
 
-MODULES = (_identity, _archive, _jobs, _accounts, _relations)
+MODULES = (_identity, _archive, _jobs, _accounts, _relations, _privacy)
 METADATA = Base.metadata
