@@ -1,0 +1,1 @@
+"""Published risk scores: equations as data and vectorised kernels, checked inputs, assessments."""
