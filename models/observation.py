@@ -78,10 +78,11 @@ def read_days(model: str, kind: str, first: date, last: date) -> Iterator[Observ
     for path in sorted(folder_of(model).glob(f"{kind}????-??-??.jsonl")):
         day = date.fromisoformat(path.stem.removeprefix(kind))
         if first <= day <= last:
-            yield from _read(path)
+            yield from read_file(path)
 
 
-def _read(path: Path) -> Iterator[Observation]:
+def read_file(path: Path) -> Iterator[Observation]:
+    """Return the observations of one file; see `read_days`."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:

@@ -4,6 +4,8 @@ Labels hold names of this project alone (routes, models, verdicts, stages): neve
 sender wrote, which could identify a patient and would have no bound.
 """
 
+from collections.abc import Iterator
+
 from prometheus_client import (
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
@@ -13,8 +15,11 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
+from models.drift_gauges import read_gauges
 from models.findings import PreRead
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -45,6 +50,31 @@ _STAGE_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 
+_MONITORED = {
+    "drift_effect": "How far a number moved from its reference: Kolmogorov-Smirnov, 0 to 1.",
+    "drift_alarms": "Measures that moved away from their reference.",
+    "readings": "Readings in the latest monitoring report.",
+    "shadow_agreement": "Share of inputs on which the challenger decided as the champion.",
+    "review_agreement": "Share of reviews that accepted what the model said.",
+}
+_MONITORED_LABELS = ("model", "version", "institution", "measure")
+
+
+class _LatestReport(Collector):
+    """The figures of the latest monitoring report, read anew at each scrape."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        found = read_gauges()
+        for name, told in _MONITORED.items():
+            family = GaugeMetricFamily(f"zhuzhen_{name}", told, labels=_MONITORED_LABELS)
+            for each in found:
+                if each.name == name:
+                    labels = (each.model, each.version, each.institution, each.measure)
+                    family.add_metric(labels, each.value)
+            yield family
+
+
+_REGISTRY.register(_LatestReport())
 _MODEL_CHANGES = Counter(
     "zhuzhen_model_changes",
     "Changes of what a model's alias means: followed, or refused because it must not be loaded.",

@@ -25,6 +25,10 @@ _HELP = {
     "models.promote": "Make the challenger the champion, if it passes the gate.",
     "models.pull": "Bring the version that an alias means into the local store.",
     "models.rollback": "Make champion again what was champion before.",
+    "monitor": "Has what a model sees and says moved? (Needs the training part installed.)",
+    "monitor.baseline": "Make the readings of a period the reference of a version.",
+    "monitor.report": "Hold what a model saw and said against its reference; to be run daily.",
+    "monitor.trial": "Count alarms on replays of unchanged and shifted streams.",
     "train": "Make a model package from its data (needs the training part installed).",
 }
 _PASS_EVERYTHING_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

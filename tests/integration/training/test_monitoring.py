@@ -1,0 +1,107 @@
+"""`zhuzhen monitor`: from kept observations to a report and gauges."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from models.observation import OBSERVED, SHADOW, Observation, Said, folder_of, line_of
+from serving.metrics import exposition
+from tests.package_samples import NAME, write_tiny_package
+from training import monitoring_command
+
+TODAY = datetime.now(UTC).date()
+VERSION = "1.2.3"
+
+
+def reading(number: int, institution: str, sharpness: float) -> Observation:
+    return Observation(
+        at=f"{TODAY}T08:00:00+00:00",
+        institution=institution,
+        model=NAME,
+        version=VERSION,
+        verdict="accepted",
+        facts={"sharpness": sharpness + number % 13 / 10},
+        codes={"modality": "CR"},
+        ood_score=0.4 + number % 7 / 50,
+        position=(number % 5 - 2.0,),
+        said={"pneumonia": Said(number % 11 / 11, "present")},
+    )
+
+
+def keep(kind: str, days_ago: int, observations: list[Observation]) -> None:
+    path = folder_of(NAME) / f"{kind}{TODAY - timedelta(days=days_ago)}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(map(line_of, observations)), encoding="utf-8")
+
+
+def run(command: Any, *arguments: str) -> tuple[int, str, str]:
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, list(arguments))
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ZHUZHEN_HOME", str(tmp_path))
+    write_tiny_package(tmp_path / "models" / NAME / VERSION)
+    keep(OBSERVED, 20, [reading(n, "a", 5) for n in range(120)])
+    now = [reading(n, "a", 5) for n in range(100)] + [reading(n, "b", 6.2) for n in range(100)]
+    keep(OBSERVED, 0, now)
+    pairs = [replace(each, challenger=replace(each, version="1.3.0")) for each in now[:60]]
+    keep(SHADOW, 0, pairs)
+    return tmp_path
+
+
+def test_report_tells_who_moved_and_metrics_show_it(home: Path) -> None:
+    status, _, told = run(monitoring_command.report, NAME)
+    assert status == 1
+    assert (
+        f"no reference yet; make one of a period that was looked at, with `zhuzhen monitor "
+        f"baseline {NAME}`" in told
+    )
+    past = str(TODAY - timedelta(days=10))
+    assert run(monitoring_command.baseline, NAME, "--until", past)[0] == 0
+    status, text, _ = run(monitoring_command.report, NAME, "--json")
+    answer = json.loads(text)
+    assert status == 0
+    alarms = {each["institution"]: each["alarms"] for each in answer["institutions"]}
+    assert alarms["a"] == []
+    assert alarms["b"] == ["sharpness"]
+    (said,) = [each for each in answer["shadow"] if each["what"] == "pneumonia"]
+    assert (said["challenger"], said["same"]) == ("1.3.0", 1.0)
+    page = Path(answer["report"]).read_text(encoding="utf-8")
+    assert 'src="data:image/png;base64,' in page
+    assert "偏离参考" in page
+    metrics = exposition().decode()
+    labels = f'institution="b",measure="",model="{NAME}",version="{VERSION}"'
+    assert f"zhuzhen_drift_alarms{{{labels}}} 1.0" in metrics
+    assert (
+        f'zhuzhen_shadow_agreement{{institution="all",measure="pneumonia",model="{NAME}"' in metrics
+    )
+
+
+def test_trial_counts_alarms_of_both_streams(home: Path) -> None:
+    past = str(TODAY - timedelta(days=10))
+    run(monitoring_command.baseline, NAME, "--until", past)
+    shifted = home / "other-site.jsonl"
+    shifted.write_text("".join(line_of(reading(n, "b", 6.2)) for n in range(100)), encoding="utf-8")
+    arguments = ("--readings", "50", "--replays", "10", "--json")
+    _, text, _ = run(monitoring_command.trial, NAME, str(shifted), *arguments)
+    unchanged, moved = (json.loads(line) for line in text.splitlines())
+    assert (unchanged["alarms"], moved["alarms"]) == (0, 10)
+
+
+def test_few_readings_are_no_reference(home: Path) -> None:
+    status, _, told = run(monitoring_command.baseline, NAME, "--until", "2020-01-01")
+    assert status == 1
+    assert "There are 0 readings" in told
+    status, _, told = run(monitoring_command.report, NAME, "--until", "yesterday")
+    assert status == 1
+    assert "expected a day as YYYY-MM-DD" in told
