@@ -14,6 +14,7 @@ from benchmarks.figures import Section
 from benchmarks.inputs import make_bodies
 from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.measures import (
+    access,
     audit,
     footprint,
     overhead,
@@ -37,6 +38,7 @@ MEASURES: Mapping[str, Callable[[Bench], Section]] = {
     "precision": precision.measure,
     "footprint": footprint.measure,
     "audit": audit.measure,
+    "access": access.measure,
 }
 
 
