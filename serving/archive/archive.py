@@ -175,7 +175,7 @@ class Archive:
         try:
             with self.objects.writer() as writer:
                 writer.write(meta)
-                writer.write(data_set)  # type: ignore[arg-type]  # any buffer
+                writer.write(data_set)
                 return writer.commit()
         except OSError as error:
             if error.errno not in _NO_SPACE:

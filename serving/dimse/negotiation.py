@@ -1,5 +1,6 @@
 """Who is let in, and for what: association requests answered (PS3.8 section 7.1, PS3.7 annex D)."""
 
+import logging
 import struct
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,9 @@ from serving.dimse.config import Caller, DimseConfig
 from serving.dimse.wire import AbortReason, ProtocolBroken
 from serving.imaging import READ_TRANSFER_SYNTAXES
 from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+# Its messages repeat what senders wrote.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 _APPLICATION_CONTEXT = UID("1.2.840.10008.3.1.1.1")
 _PREFERRED_SYNTAXES = (

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, select
 
 from serving.answers import Answer, answer_of, write_json
 from serving.archive import Archive, Origin
+from serving.archive.entries import find_digest
 from serving.archive.file_meta import open_file
 from serving.archive.tables import INSTANCES
 from serving.jobs.planning import RESULTS_SOURCE, Plan
@@ -114,13 +115,12 @@ class StudyReader:
     def _keep(
         self, job: Job, result: "ResultObject", images: Sequence["ReadImage"]
     ) -> dict[str, str]:
-        opened = open_file(result.data)
-        receipt = self._archive.receive(
-            opened.data_set,
-            opened.transfer_syntax_uid,
-            Origin(job.institution, RESULTS_SOURCE),
-            reopens=False,
-        )
+        with self._archive.engine.connect() as connection:
+            digest = find_digest(connection, job.institution, result.sop_instance_uid)
+        # What tells of one image has one UID for one package, whichever version of the study it is
+        # built for: the object that is known already is the one that is meant.
+        if digest is None:
+            digest = self._store(job, result)
         return {
             "kind": result.kind.value,
             "model": images[0].pre_read.model.name,
@@ -128,8 +128,18 @@ class StudyReader:
             "sop_instance_uid": result.sop_instance_uid,
             "series_instance_uid": result.series_instance_uid,
             "study_instance_uid": result.study_instance_uid,
-            "digest": receipt.digest,
+            "digest": digest,
         }
+
+    def _store(self, job: Job, result: "ResultObject") -> str:
+        opened = open_file(result.data)
+        receipt = self._archive.receive(
+            opened.data_set,
+            opened.transfer_syntax_uid,
+            Origin(job.institution, RESULTS_SOURCE),
+            reopens=False,
+        )
+        return receipt.digest
 
 
 def record_pre_read(connection: Connection, job_id: str, kept: Kept, now: float) -> bool:

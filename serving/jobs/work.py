@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy import Connection, select
@@ -63,6 +63,18 @@ class Hooks:
     clock: Callable[[], float] = time.time
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What workflows work with."""
+
+    archive: Archive
+    reader: StudyReader
+    senders: Mapping[str, Sender]
+    entries: Mapping[str, Mapping[str, Any]]
+    """Of the destinations, as `node.yaml` has them."""
+    hooks: Hooks
+
+
 def delivery_queue(destination: str) -> str:
     """Return the name of the queue of one destination."""
     return f"deliver-{destination}"
@@ -76,22 +88,32 @@ def _heals(error: BaseException) -> bool:
 class StudyWork(DBOSConfiguredInstance):
     """The workflows and what they work with."""
 
-    def __init__(
-        self,
-        archive: Archive,
-        reader: StudyReader,
-        senders: Mapping[str, Sender],
-        entries: Mapping[str, Mapping[str, Any]],
-        hooks: Hooks,
-    ) -> None:
+    _of_process: ClassVar["StudyWork | None"] = None
+
+    def __init__(self, tools: Tools) -> None:
+        # Jobs are found again after a restart by this name.
         super().__init__("node")
-        self._archive = archive
-        self._reader = reader
-        self._senders = senders
-        self._entries = entries
-        self._permit = hooks.permit
-        self._notify = hooks.notify
-        self._clock = hooks.clock
+        self._equip(tools)
+
+    @classmethod
+    def of_process(cls, tools: Tools) -> "StudyWork":
+        """Return the workflows of this process, working with `tools` from now on.
+
+        DBOS knows its instances for as long as the process lives, and by name one.
+        """
+        if cls._of_process is None:
+            cls._of_process = cls(tools)
+        cls._of_process._equip(tools)
+        return cls._of_process
+
+    def _equip(self, tools: Tools) -> None:
+        self._archive = tools.archive
+        self._reader = tools.reader
+        self._senders = tools.senders
+        self._entries = tools.entries
+        self._permit = tools.hooks.permit
+        self._notify = tools.hooks.notify
+        self._clock = tools.hooks.clock
 
     @DBOS.workflow()
     def pre_read(self, job_id: str) -> str:

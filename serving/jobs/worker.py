@@ -28,6 +28,7 @@ from serving.jobs.work import (
     WORKFLOW_VERSION,
     Hooks,
     StudyWork,
+    Tools,
     delivery_queue,
     enqueue_delivery,
     enqueue_job,
@@ -84,15 +85,25 @@ class Worker:
         self._stopping = threading.Event()
         self._lock: IO[bytes] | None = None
         self._beaten_at = 0.0
-        self._parts = (archive, reader, senders, node.destinations)
+        self._tools = Tools(archive, reader, senders, node.destinations, self._hooks)
         self._work: StudyWork | None = None
         self._executor_id = "local"
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def __enter__(self) -> "Worker":
         self._claim()
+        try:
+            self._launch()
+        except BaseException:
+            DBOS.destroy(workflow_completion_timeout_sec=0)
+            self._let_go()
+            raise
+        self._thread.start()
+        return self
+
+    def _launch(self) -> None:
         DBOS(config=self._dbos_config())
-        self._work = StudyWork(*self._parts, self._hooks)
+        self._work = StudyWork.of_process(self._tools)
         DBOS.launch()
         DBOS.register_queue(
             READING_QUEUE,
@@ -106,8 +117,6 @@ class Worker:
                 polling_interval_sec=_QUEUE_POLL_S,
             )
         self._adopt_strays()
-        self._thread.start()
-        return self
 
     def __exit__(
         self,
@@ -119,8 +128,12 @@ class Worker:
         self._wake.set()
         self._thread.join()
         DBOS.destroy(workflow_completion_timeout_sec=_STOP_S)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._lock is not None:
             self._lock.close()
+            self._lock = None
 
     def wake(self) -> None:
         """Look for complete studies and new jobs now."""
@@ -236,7 +249,7 @@ class Worker:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
+            self._let_go()
             raise WorkerBusyError(
                 "Another process carries out the jobs of this installation; with SQLite there can "
                 "be one. Stop it, or set ZHUZHEN_DATABASE_URL to a PostgreSQL database."

@@ -70,7 +70,7 @@ class ObjectKeys:
         self._seal_key = derived[32:]
         self._prefix = header.prefix
 
-    def encrypt(self, number: int, plain: bytes, *, last: bool) -> bytes:
+    def encrypt(self, number: int, plain: "bytes | bytearray | memoryview", *, last: bool) -> bytes:
         """Encrypt one segment."""
         return self._cipher.encrypt(self._nonce(number, last=last), plain, None)
 

@@ -60,7 +60,11 @@ class Draft(Protocol):
 
 
 class FolderShelf:
-    """A folder, two levels deep, that several processes may use at once."""
+    """A folder with 256 folders in it, that several processes may use at once.
+
+    Not more, and not one in another: each that is new has to be synced to disk before the first
+    object in it is, which took longer than writing the object.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -92,12 +96,12 @@ class FolderShelf:
 
     def names(self) -> Iterator[str]:
         """Yield the names of all objects, in no order."""
-        for path in self.root.glob("??/??/*"):
+        for path in self.root.glob("??/*"):
             yield path.name
 
     def path_of(self, name: str) -> Path:
         """Return where the object of that name lies."""
-        return self.root / name[:2] / name[2:4] / name
+        return self.root / name[:2] / name
 
     @contextlib.contextmanager
     def names_locked(self) -> Iterator[None]:

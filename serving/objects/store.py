@@ -203,15 +203,23 @@ class ObjectWriter:
         """Digest of what was written so far."""
         return f"sha256:{self._hash.hexdigest()}"
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: "bytes | bytearray | memoryview") -> None:
         """Take the next bytes."""
         self._hash.update(piece)
         self._size += len(piece)
-        self._rest += piece
+        view = memoryview(piece)
+        if self._rest:
+            missing = SEGMENT_BYTES - len(self._rest)
+            self._rest += view[:missing]
+            view = view[missing:]
         # What may be the last segment waits: it is encrypted as such.
-        while len(self._rest) > SEGMENT_BYTES:
-            self._encrypt(bytes(self._rest[:SEGMENT_BYTES]), last=False)
-            del self._rest[:SEGMENT_BYTES]
+        if len(self._rest) == SEGMENT_BYTES and view:
+            self._encrypt(self._rest, last=False)
+            self._rest = bytearray()
+        while len(view) > SEGMENT_BYTES:
+            self._encrypt(view[:SEGMENT_BYTES], last=False)
+            view = view[SEGMENT_BYTES:]
+        self._rest += view
 
     def commit(self) -> StoredObject:
         """Make the object durable and return its address."""
@@ -225,12 +233,12 @@ class ObjectWriter:
         return self._draft.keep(name, only_over=True)
 
     def _finish(self) -> None:
-        self._encrypt(bytes(self._rest), last=True)
+        self._encrypt(self._rest, last=True)
         header = replace(self._header, size=self._size)
         self._draft.file.seek(0)
         self._draft.file.write(header.sealed(self._keys, self.digest))
 
-    def _encrypt(self, plain: bytes, *, last: bool) -> None:
+    def _encrypt(self, plain: "bytearray | memoryview", *, last: bool) -> None:
         self._draft.file.write(self._keys.encrypt(self._segments, plain, last=last))
         self._segments += 1
 

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> ObjectStore:
 
 
 def files_of(folder: Path) -> list[Path]:
-    return [path for path in (folder / "objects").glob("??/??/*") if path.is_file()]
+    return [path for path in (folder / "objects").glob("??/*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
