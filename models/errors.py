@@ -2,8 +2,9 @@
 
     ZhuzhenError
     +-- InputError                what a sender gave cannot be used
-    |   +-- UnreadableImageError  not an image, broken, or pixels that cannot be decoded
-    |   +-- InputTooLargeError    over the limit on bytes or pixels, found before decoding
+    |   +-- UnusableImageError   told in both languages, for it is answered to the sender
+    |       +-- UnreadableImageError  not an image, broken, or pixels that cannot be decoded
+    |       +-- InputTooLargeError    over the limit on bytes or pixels, found before decoding
     +-- PackageError              a model package that must not be loaded
     |   +-- PackageNotFoundError  no such model or version in the store
     |   +-- PackageTamperedError  a file does not have the digest it was released with
@@ -14,6 +15,8 @@ Messages say what was found, what was expected and what to do next. They may nam
 and limits; they never repeat a value that could identify a patient.
 """
 
+from models.text import Text
+
 
 class ZhuzhenError(Exception):
     """Base of every error this project raises on purpose; its text may be shown to a user."""
@@ -23,11 +26,22 @@ class InputError(ZhuzhenError, ValueError):
     """What a sender gave cannot be used."""
 
 
-class UnreadableImageError(InputError):
+class UnusableImageError(InputError):
+    """What was sent gives no image to judge."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en, zh)
+        self.text = Text(en, zh)
+
+    def __str__(self) -> str:
+        return self.text.en
+
+
+class UnreadableImageError(UnusableImageError):
     """The bytes are not an image that can be decoded."""
 
 
-class InputTooLargeError(InputError):
+class InputTooLargeError(UnusableImageError):
     """The input is over a limit that is checked before anything is decoded."""
 
 

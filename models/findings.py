@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from models.radiograph import RadiographFacts
+from models.text import Text as Text
 
 
 class Verdict(StrEnum):
@@ -39,14 +40,6 @@ class Code:
     """Canonical URI of the system, e.g. `http://snomed.info/sct`."""
     value: str
     display: str
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A sentence for people, in both languages of the service."""
-
-    en: str
-    zh: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ FACT_NAMES: Mapping[str, Text] = {
     "view_position": Text("view position", "投照体位"),
     "age_years": Text("age in years", "年龄（岁）"),
     "frames": Text("number of frames", "帧数"),
+    "presentation_intent": Text("presentation intent", "图像用途"),
 }
 """The facts a rule may name, as people read them."""
 

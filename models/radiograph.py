@@ -10,6 +10,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from models.text import Text
+
 
 class AgeSource(StrEnum):
     """Where a patient's age was taken from; the gate says which."""
@@ -45,7 +47,10 @@ class RadiographFacts:
     photometric_interpretation: str | None = None
     bits_stored: int | None = None
     frames: int = 1
-    remarks: tuple[str, ...] = ()
+    presentation_intent: str | None = None
+    """Presentation Intent Type (0008,0068), else what the SOP class is for: `FOR PRESENTATION` or
+    `FOR PROCESSING`, which are raw values that nobody is meant to read (PS3.3 C.8.11.1.1.1)."""
+    remarks: tuple[Text, ...] = ()
     """What in the header was absent, contradictory or absurd and therefore not used, one plain
     sentence each, without any patient's data."""
 

@@ -89,7 +89,7 @@ def _facts(facts: RadiographFacts) -> dict[str, Any]:
     told = asdict(facts)
     told["age_years"] = None if facts.age_years is None else round(facts.age_years, 2)
     told["age_source"] = facts.age_source.value if facts.age_source else None
-    told["remarks"] = list(facts.remarks)
+    told["remarks"] = [_text(remark) for remark in facts.remarks]
     return told
 
 

@@ -7,11 +7,15 @@ uniform or unlike anything the model was made for.
 
 from dataclasses import dataclass
 
-from models.errors import InputError, InputTooLargeError
+from models.errors import InputTooLargeError, UnusableImageError
 from models.findings import ImageQuality, Reason, Text, Verdict
-from models.intended_use import Rule, check
+from models.intended_use import Allowed, Rule, check
 from models.radiograph import RadiographFacts
 from serving.image_quality import blank
+
+_NOT_RAW = Allowed("presentation_intent", ("FOR PRESENTATION",))
+"""Holds for every model, and where it is stated alone: what a detector measured, before it is
+processed for people, looks unlike what any model has learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +27,11 @@ class Judgement:
     """What speaks against the input, then what could not be checked."""
 
 
-def refuse_unreadable(error: InputError) -> Judgement:
+def refuse_unreadable(error: UnusableImageError) -> Judgement:
     """Return the judgement on bytes that could not be read."""
     too_large = isinstance(error, InputTooLargeError)
     rule = "input_size" if too_large else "file_format"
-    zh = (
-        "输入超出大小上限，未予解码"
-        if too_large
-        else "无法从输入中解码出图像；请确认文件完整，且为 DICOM、PNG 或 JPEG 格式"
-    )
-    return Judgement(Verdict.UNREADABLE, (Reason(rule, None, None, Text(str(error), zh)),))
+    return Judgement(Verdict.UNREADABLE, (Reason(rule, None, None, error.text),))
 
 
 def judge_use(rules: tuple[Rule, ...], facts: RadiographFacts) -> Judgement:
@@ -42,8 +41,9 @@ def judge_use(rules: tuple[Rule, ...], facts: RadiographFacts) -> Judgement:
     reader knows what the judgement rests on.
     """
     checked = check(rules, facts)
-    verdict = Verdict.OUTSIDE_INTENDED_USE if checked.broken else Verdict.ACCEPTED
-    return Judgement(verdict, checked.broken + checked.marginal + checked.unchecked)
+    broken = checked.broken + check((_NOT_RAW,), facts).broken
+    verdict = Verdict.OUTSIDE_INTENDED_USE if broken else Verdict.ACCEPTED
+    return Judgement(verdict, broken + checked.marginal + checked.unchecked)
 
 
 def judge_pixels(by_use: Judgement, quality: ImageQuality, ood_score: float) -> Judgement:

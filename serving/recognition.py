@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.errors import InputError
+from models.errors import UnusableImageError
 from models.findings import Decision, Finding, ImageQuality, PreRead, Region, Verdict
 from models.observation import COMPONENTS
 from models.package import Label, ModelPackage
@@ -77,7 +77,7 @@ class Recognizer:
                 target_side_px=self.package.input_spec.side_px,
                 full_resolution=full_resolution,
             )
-        except InputError as error:
+        except UnusableImageError as error:
             watch.lap("decode")
             return self._close(watch, None, refuse_unreadable(error))
         watch.lap("decode")

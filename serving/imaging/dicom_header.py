@@ -22,6 +22,7 @@ from serving.imaging.limits import ImageLimits
 _KEYWORDS = [
     "SOPClassUID",
     "Modality",
+    "PresentationIntentType",
     "BodyPartExamined",
     "AnatomicRegionSequence",
     "ViewPosition",
@@ -58,7 +59,7 @@ _KEYWORDS = [
     "BluePaletteColorLookupTableData",
 ]
 _TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _KEYWORDS]
-"""All that is read: PS3.3 C.7.1.1, C.7.2.1, C.7.5.1, C.7.6.3, C.8.1, C.11.1 and C.11.2."""
+"""All that is read: PS3.3 C.7.1.1, C.7.2.1, C.7.5.1, C.7.6.3, C.8.1, C.8.11.1, C.11.1, C.11.2."""
 
 _PIXEL_DATA = 0x7FE00010
 _PIXEL_KEYWORD_BY_TAG = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
@@ -107,12 +108,15 @@ def read_header(data: bytes, limits: ImageLimits) -> DicomHeader:
     except Exception:  # noqa: BLE001 - broken files make pydicom raise errors of any type
         raise UnreadableImageError(
             "The DICOM header cannot be parsed: the file is truncated or corrupt. Send it again "
-            "from the modality or archive."
+            "from the modality or archive.",
+            "DICOM 文件头无法解析：文件被截断或已损坏；请从设备或归档系统重新发送",
         ) from None
     if "Rows" not in dataset and "SOPClassUID" not in dataset and "Modality" not in dataset:
         raise UnreadableImageError(
             "The bytes begin like DICOM, but neither SOP Class UID (0008,0016) nor Modality "
-            "(0008,0060) nor Rows (0028,0010) was found. Send a radiograph as a DICOM object."
+            "(0008,0060) nor Rows (0028,0010) was found. Send a radiograph as a DICOM object.",
+            "数据开头似为 DICOM，但未找到 SOP 类 UID (0008,0016)、成像方式 (0008,0060) 及"
+            "行数 (0028,0010)；请以 DICOM 对象发送 X 线影像",
         )
     offset, length = _locate_pixel_data(content, position, syntax)
     are_words = content[position + 4 : position + 6] == b"OW"
@@ -167,7 +171,9 @@ def _read_deflated(data: bytes, limits: ImageLimits) -> tuple[Dataset, bytes, in
     if inflater.unconsumed_tail:
         raise InputTooLargeError(
             f"The deflated data set inflates to more than {limits.max_inflated_bytes} bytes. "
-            "Send it uncompressed, or as a single radiograph."
+            "Send it uncompressed, or as a single radiograph.",
+            f"压缩的数据集解压后超出 {limits.max_inflated_bytes} 字节的上限；"
+            "请以未压缩格式发送，或只发送单幅影像",
         )
     inflated = BytesIO(content)
     dataset = read_dataset(
@@ -183,14 +189,18 @@ def _locate_pixel_data(content: bytes, position: int, syntax: UID) -> tuple[int,
     if len(element) < 8:
         raise UnreadableImageError(
             "The DICOM object has no Pixel Data (7FE0,0010): it is not an image, or it was cut "
-            "off before the pixels. Send the complete image object."
+            "off before the pixels. Send the complete image object.",
+            "DICOM 对象不含像素数据 (7FE0,0010)：并非图像，或在像素之前被截断；"
+            "请发送完整的图像对象",
         )
     group, number = struct.unpack(order + "HH", element[:4])
     keyword = _PIXEL_KEYWORD_BY_TAG.get(group << 16 | number)
     if keyword is not None:
         raise UnreadableImageError(
             f"The pixels are stored as {keyword}; expected Pixel Data (7FE0,0010) with whole "
-            "numbers, as radiographs have."
+            "numbers, as radiographs have.",
+            f"像素以浮点数 ({keyword}) 存储，应为整数的像素数据 (7FE0,0010)；"
+            "请确认发送的是 X 线影像",
         )
     if element[4:6] in _LONG_EXPLICIT_VRS and len(element) == 12:
         length = int(struct.unpack(order + "L", element[8:12])[0])

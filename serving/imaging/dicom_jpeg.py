@@ -40,7 +40,9 @@ def decode_jpeg(frame: bytes, layout: PixelFormat, limits: ImageLimits, factor: 
     if header.bits != 8:
         raise UnreadableImageError(
             f"The JPEG image has {header.bits} bits a sample; lossy JPEG is read with 8. "
-            "Send the image uncompressed, or in JPEG Lossless, JPEG-LS or JPEG 2000."
+            "Send the image uncompressed, or in JPEG Lossless, JPEG-LS or JPEG 2000.",
+            f"JPEG 图像每个样本为 {header.bits} 位，有损 JPEG 仅支持 8 位；"
+            "请以未压缩、JPEG 无损、JPEG-LS 或 JPEG 2000 格式发送",
         )
     # Without the marker of Adobe, decoders take three components for YCbCr; the header knows.
     is_plain_rgb = layout.photometric == "RGB" and not header.has_adobe_marker
@@ -108,5 +110,6 @@ def _checked_header(frame: bytes, layout: PixelFormat, limits: ImageLimits) -> J
 def _broken(kind: str) -> UnreadableImageError:
     return UnreadableImageError(
         f"The {kind} pixels cannot be decoded: the image is truncated or corrupt. Send it again "
-        "from the modality or archive."
+        "from the modality or archive.",
+        f"{kind} 像素数据无法解码：图像被截断或已损坏；请从设备或归档系统重新发送",
     )

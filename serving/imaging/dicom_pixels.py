@@ -75,7 +75,9 @@ def _unsupported(syntax: uid.UID) -> UnreadableImageError:
     names = ", ".join(sorted(known.name for known in READ_TRANSFER_SYNTAXES))
     return UnreadableImageError(
         f"The transfer syntax is {found}; those that are read: {names}. Export or send the "
-        "image in one of these."
+        "image in one of these.",
+        f"传输语法 {found} 不在支持之列；请以未压缩 (Explicit VR Little Endian)、JPEG 2000、"
+        "JPEG 无损、JPEG-LS、JPEG 或 RLE 格式导出或发送图像",
     )
 
 
@@ -83,14 +85,17 @@ def _read_native(header: DicomHeader, layout: PixelFormat) -> StoredFrame:
     if header.pixel_length is None:
         raise UnreadableImageError(
             "Pixel Data (7FE0,0010) is encapsulated, but the transfer syntax "
-            f"{header.transfer_syntax.name} is not compressed. Export the image again."
+            f"{header.transfer_syntax.name} is not compressed. Export the image again.",
+            "像素数据 (7FE0,0010) 以压缩方式封装，但传输语法为未压缩；请重新导出图像",
         )
     start, size = header.pixel_offset, layout.frame_bytes
     available = min(header.pixel_length, len(header.content) - start)
     if available < size:
         raise UnreadableImageError(
             f"Pixel Data (7FE0,0010) holds {max(available, 0)} bytes, one frame needs {size}: "
-            "the file is truncated or its Rows and Columns are wrong. Send it again."
+            "the file is truncated or its Rows and Columns are wrong. Send it again.",
+            f"像素数据 (7FE0,0010) 仅有 {max(available, 0)} 字节，一帧需要 {size} 字节："
+            "文件被截断，或行数、列数有误；请重新发送",
         )
     if layout.bits_allocated == 16:
         order = "<u2" if header.is_little_endian else ">u2"
@@ -112,7 +117,8 @@ def _first_fragment_group(header: DicomHeader, layout: PixelFormat) -> bytes:
     if header.pixel_length is not None:
         raise UnreadableImageError(
             "Pixel Data (7FE0,0010) is not encapsulated, but the transfer syntax "
-            f"{header.transfer_syntax.name} is compressed. Export the image again."
+            f"{header.transfer_syntax.name} is compressed. Export the image again.",
+            "像素数据 (7FE0,0010) 未经封装，但传输语法为压缩格式；请重新导出图像",
         )
     stream = BytesIO(header.content)
     stream.seek(header.pixel_offset)
@@ -121,7 +127,8 @@ def _first_fragment_group(header: DicomHeader, layout: PixelFormat) -> bytes:
     except Exception:  # noqa: BLE001 - pydicom raises errors of several types on broken items
         raise UnreadableImageError(
             "The fragments of Pixel Data (7FE0,0010) are broken or cut off. Send the image "
-            "again from the modality or archive."
+            "again from the modality or archive.",
+            "像素数据 (7FE0,0010) 的片段损坏或被截断；请从设备或归档系统重新发送",
         ) from None
     return frame
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from models.text import Text
 from serving.imaging.dicom_values import is_filled, items, number
 from serving.imaging.lookup_table import LookupTable, read_table
 from serving.imaging.pixel_padding import padded_values
@@ -54,7 +55,7 @@ class Display:
     commutes_with_mean: bool
     """Whether the mean of pixels may be taken before the look-up: the table is linear within
     its window, fine enough, and has no padding value."""
-    remarks: tuple[str, ...]
+    remarks: tuple[Text, ...]
 
 
 def build_display(
@@ -65,7 +66,7 @@ def build_display(
     `ordinals`: the pixels, shape (rows, columns); what is shown is chosen by them where the
     header has neither a VOI LUT nor a window.
     """
-    remarks: list[str] = []
+    remarks: list[Text] = []
     values = stored.all_values()
     padding = padded_values(dataset, values)
     modality, modality_is_linear = _apply_modality(dataset, stored, values, remarks)
@@ -92,7 +93,7 @@ def build_display(
 
 
 def _apply_modality(
-    dataset: Dataset, stored: StoredValues, values: NDArray[np.int64], remarks: list[str]
+    dataset: Dataset, stored: StoredValues, values: NDArray[np.int64], remarks: list[Text]
 ) -> tuple[NDArray[np.float64], bool]:
     """Output of the modality LUT or rescale (PS3.3 C.11.1) and whether it is linear."""
     sequence = items(dataset, "ModalityLUTSequence")
@@ -100,17 +101,27 @@ def _apply_modality(
         table = read_table(sequence[0], signed=stored.signed)
         if table is not None:
             return table.apply(values), False
-        remarks.append("The table of Modality LUT Sequence (0028,3000) is malformed; not used.")
+        remarks.append(
+            Text(
+                "The table of Modality LUT Sequence (0028,3000) is malformed; not used.",
+                "Modality LUT 序列 (0028,3000) 的查找表无效，未采用。",
+            )
+        )
     slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
     if is_filled(dataset, "RescaleSlope") and (slope is None or not 1e-9 <= abs(slope) <= 1e9):
-        remarks.append("Rescale Slope (0028,1053) is not a usable number; 1 was used.")
+        remarks.append(
+            Text(
+                "Rescale Slope (0028,1053) is not a usable number; 1 was used.",
+                "重缩放斜率 (0028,1053) 无效，已采用 1。",
+            )
+        )
         slope = None
     intercept = intercept if intercept is not None and abs(intercept) <= 1e12 else 0.0
     return values.astype(np.float64) * (slope or 1.0) + intercept, True
 
 
 def _read_voi_table(
-    dataset: Dataset, stored: StoredValues, remarks: list[str]
+    dataset: Dataset, stored: StoredValues, remarks: list[Text]
 ) -> LookupTable | None:
     sequence = items(dataset, "VOILUTSequence")
     if not sequence:
@@ -118,7 +129,12 @@ def _read_voi_table(
     intercept = number(dataset, "RescaleIntercept") or 0.0
     table = read_table(sequence[0], signed=stored.signed or intercept < 0)
     if table is None:
-        remarks.append("The table of VOI LUT Sequence (0028,3010) is malformed; not used.")
+        remarks.append(
+            Text(
+                "The table of VOI LUT Sequence (0028,3010) is malformed; not used.",
+                "VOI LUT 序列 (0028,3010) 的查找表无效，未采用。",
+            )
+        )
     return table
 
 

@@ -143,5 +143,6 @@ def broken(reason: str) -> UnreadableImageError:
     """The error of a JPEG Lossless image that cannot be decoded."""
     return UnreadableImageError(
         f"The JPEG Lossless pixels cannot be decoded: {reason}. Send the image again from the "
-        "modality or archive."
+        "modality or archive.",
+        "JPEG 无损压缩的像素数据无法解码：数据被截断或已损坏；请从设备或归档系统重新发送",
     )

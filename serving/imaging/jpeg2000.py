@@ -61,7 +61,8 @@ def read_codestream(data: bytes, limits: ImageLimits) -> Codestream:
     start = data.find(_CODESTREAM_START, 0, _WRAPPER_SEARCH_BYTES)
     if start < 0 or len(data) - start < 45:
         raise UnreadableImageError(
-            "The JPEG 2000 image has no main header: it is truncated or corrupt. Send it again."
+            "The JPEG 2000 image has no main header: it is truncated or corrupt. Send it again.",
+            "JPEG 2000 图像缺少主文件头：文件被截断或已损坏；请重新发送",
         )
     data = data[start:]
     width, height, left, top = struct.unpack(">LLLL", data[8:24])
@@ -70,7 +71,8 @@ def read_codestream(data: bytes, limits: ImageLimits) -> Codestream:
     rows, columns = height - top, width - left
     if rows <= 0 or columns <= 0 or tile_width == 0 or tile_height == 0:
         raise UnreadableImageError(
-            "The JPEG 2000 main header declares an image or tile without pixels. Send it again."
+            "The JPEG 2000 main header declares an image or tile without pixels. Send it again.",
+            "JPEG 2000 主文件头声明的图像或图块不含像素；请重新发送",
         )
     limits.check_dimensions(height, width, "The JPEG 2000 main header")
     _check_tiles(-(-width // tile_width) * -(-height // tile_height), limits)
@@ -79,7 +81,9 @@ def read_codestream(data: bytes, limits: ImageLimits) -> Codestream:
     if components not in _MODES or bits > 16 or (components > 1 and bits > 8):
         raise UnreadableImageError(
             f"The JPEG 2000 image has {components} components of {bits} bits; 1 of up to 16 "
-            "bits, or 3 or 4 of up to 8, are read. Export the image as MONOCHROME2."
+            "bits, or 3 or 4 of up to 8, are read. Export the image as MONOCHROME2.",
+            f"JPEG 2000 图像为 {components} 个分量、{bits} 位，仅支持 1 个分量（至多 16 位）"
+            "或 3、4 个分量（至多 8 位）；请以 MONOCHROME2 格式导出图像",
         )
     levels, is_reversible = _read_coding_style(data)
     signed = bool(precision & 0x80)
@@ -89,7 +93,10 @@ def read_codestream(data: bytes, limits: ImageLimits) -> Codestream:
 def _check_tiles(tiles: int, limits: ImageLimits) -> None:
     if tiles > limits.max_tiles:
         raise UnreadableImageError(
-            f"The JPEG 2000 image has {tiles} tiles, at most {limits.max_tiles} are decoded."
+            f"The JPEG 2000 image has {tiles} tiles, at most {limits.max_tiles} are decoded. "
+            "Export the image again with larger tiles.",
+            f"JPEG 2000 图像含 {tiles} 个图块，解码上限为 {limits.max_tiles} 个；"
+            "请以较大图块重新导出图像",
         )
 
 
@@ -129,7 +136,8 @@ def decode(codestream: Codestream, discard: int) -> NDArray[Any]:
     except Exception:  # noqa: BLE001 - Pillow raises errors of several types on broken streams
         raise UnreadableImageError(
             "The JPEG 2000 pixels cannot be decoded: the image is truncated or corrupt. Send it "
-            "again from the modality or archive."
+            "again from the modality or archive.",
+            "JPEG 2000 像素数据无法解码：图像被截断或已损坏；请从设备或归档系统重新发送",
         ) from None
     if codestream.components == 1:
         pixels = centred(pixels, discard, is_reversible=codestream.is_reversible)

@@ -55,7 +55,8 @@ def read_frame_header(data: bytes, limits: ImageLimits) -> JpegFrame:
         adobe = adobe or (marker == 0xEE and segment.startswith(b"Adobe"))
         position += 2 + length
     raise UnreadableImageError(
-        "The JPEG image has no frame header: it is truncated or corrupt. Send it again."
+        "The JPEG image has no frame header: it is truncated or corrupt. Send it again.",
+        "JPEG 图像缺少帧头：文件被截断或已损坏；请重新发送",
     )
 
 
@@ -74,7 +75,9 @@ def _check(frame: JpegFrame, data: bytes, limits: ImageLimits) -> JpegFrame:
     if frame.rows == 0 or frame.columns == 0 or frame.components not in (1, 3, 4):
         raise UnreadableImageError(
             f"The JPEG frame header declares {frame.rows} x {frame.columns} pixels of "
-            f"{frame.components} components; expected an image of 1, 3 or 4. Send it again."
+            f"{frame.components} components; expected an image of 1, 3 or 4. Send it again.",
+            f"JPEG 帧头声明 {frame.rows} × {frame.columns} 像素、{frame.components} 个分量，"
+            "应为 1、3 或 4 个分量的图像；请重新发送",
         )
     limits.check_dimensions(frame.rows, frame.columns, "The JPEG frame header")
     # In compressed data 0xFF is always followed by a stuffed byte, so every hit is a scan, but
@@ -83,6 +86,8 @@ def _check(frame: JpegFrame, data: bytes, limits: ImageLimits) -> JpegFrame:
     if scans > limits.max_scans:
         raise UnreadableImageError(
             f"The JPEG image has {scans} scans, at most {limits.max_scans} are decoded; images "
-            "from a modality have about ten at most."
+            "from a modality have about ten at most.",
+            f"JPEG 图像含 {scans} 次扫描，解码上限为 {limits.max_scans} 次；"
+            "请从设备或归档系统重新导出",
         )
     return frame

@@ -30,7 +30,9 @@ class ImageLimits:
         if size > self.max_bytes:
             raise InputTooLargeError(
                 f"The input has {size} bytes, at most {self.max_bytes} are read. "
-                "Send one radiograph at a time, compressed without loss if need be."
+                "Send one radiograph at a time, compressed without loss if need be.",
+                f"输入为 {size} 字节，超出 {self.max_bytes} 字节的上限；请每次只发送一幅影像，"
+                "必要时使用无损压缩",
             )
 
     def check_dimensions(self, rows: int, columns: int, where: str) -> None:
@@ -38,7 +40,9 @@ class ImageLimits:
         if rows * columns > self.max_pixels:
             raise InputTooLargeError(
                 f"{where} declares {rows} x {columns} pixels, at most {self.max_pixels} in all "
-                "are decoded. Send the image at a lower resolution, or correct the header."
+                "are decoded. Send the image at a lower resolution, or correct the header.",
+                f"图像声明为 {rows} × {columns} 像素，超出共 {self.max_pixels} 像素的解码上限；"
+                "请以较低分辨率发送，或更正文件头",
             )
 
     def check_frames(self, frames: int) -> None:
@@ -46,7 +50,8 @@ class ImageLimits:
         if frames > self.max_frames:
             raise InputTooLargeError(
                 f"Number of Frames (0028,0008) is {frames}, at most {self.max_frames} are "
-                "accepted. Send a single radiograph."
+                "accepted. Send a single radiograph.",
+                f"帧数 (0028,0008) 为 {frames}，上限为 {self.max_frames}；请发送单幅影像",
             )
 
 

@@ -22,7 +22,9 @@ def palette_luminance(dataset: Dataset, stored: StoredValues) -> NDArray[np.uint
         if table is None:
             raise UnreadableImageError(
                 f"The image is PALETTE COLOR, but {name} Palette Color Lookup Table is missing or "
-                "malformed (segmented ones are not read). Export the image as MONOCHROME2."
+                "malformed (segmented ones are not read). Export the image as MONOCHROME2.",
+                "图像为调色板彩色 (PALETTE COLOR)，但其查找表缺失或无效；"
+                "请以 MONOCHROME2 格式导出图像",
             )
         colours.append(np.rint(table.apply(values) / (2**table.bits - 1) * 65_535))
     samples = np.stack(colours, axis=-1).astype(np.uint16)

@@ -7,6 +7,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 
 from models.radiograph import AgeSource
+from models.text import Text
 from serving.imaging.dicom_values import is_filled, text
 
 _AGE_STRING = re.compile(r"(\d{1,3})([DWMY])")
@@ -21,13 +22,22 @@ _TOLERATED_DIFFERENCE_YEARS = 1.5
 """PatientAge is rounded down to its unit, and may date from the admission."""
 
 
+_AGE = Text("Patient's Age (0010,1010)", "患者年龄 (0010,1010)")
+_BIRTH_DATE = Text("Patient's Birth Date (0010,0030)", "出生日期 (0010,0030)")
+_STUDY_DATE = Text("Study Date (0008,0020)", "检查日期 (0008,0020)")
+_AGES_DISAGREE = Text(
+    f"{_AGE.en} disagrees with {_BIRTH_DATE.en} and {_STUDY_DATE.en}; Patient's Age was used.",
+    f"{_AGE.zh}与{_BIRTH_DATE.zh}、{_STUDY_DATE.zh}不符，已采用患者年龄。",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AgeReading:
     """Age in years with its source, or neither, and what was wrong with the header."""
 
     years: float | None
     source: AgeSource | None
-    remarks: tuple[str, ...]
+    remarks: tuple[Text, ...]
 
 
 def read_age(dataset: Dataset) -> AgeReading:
@@ -35,15 +45,12 @@ def read_age(dataset: Dataset) -> AgeReading:
 
     An age of zero counts as not given: modalities write 000Y where it was not entered.
     """
-    remarks: list[str] = []
+    remarks: list[Text] = []
     stated = _stated_age(dataset, remarks)
     reckoned = _reckoned_age(dataset, remarks)
     if stated is not None:
         if reckoned is not None and abs(stated - reckoned) > _TOLERATED_DIFFERENCE_YEARS:
-            remarks.append(
-                "Patient's Age (0010,1010) disagrees with Patient's Birth Date (0010,0030) and "
-                "Study Date (0008,0020); Patient's Age was used."
-            )
+            remarks.append(_AGES_DISAGREE)
         return AgeReading(stated, AgeSource.PATIENT_AGE, tuple(remarks))
     source = None if reckoned is None else AgeSource.BIRTH_AND_STUDY_DATE
     return AgeReading(reckoned, source, tuple(remarks))
@@ -89,49 +96,56 @@ def _birthday(birth: date, year: int) -> date:
         return date(year, 3, 1)
 
 
-def _stated_age(dataset: Dataset, remarks: list[str]) -> float | None:
+def _not_used(name: Text, why: Text) -> Text:
+    return Text(f"{name.en} {why.en}; not used.", f"{name.zh}{why.zh}，未采用。")
+
+
+def _stated_age(dataset: Dataset, remarks: list[Text]) -> float | None:
     value = text(dataset, "PatientAge")
     if value is None:
         return None
     years = parse_age_string(value)
     if years is None:
-        remarks.append("Patient's Age (0010,1010) is not an age string (PS3.5 AS); not used.")
+        remarks.append(_not_used(_AGE, Text("is not an age string (PS3.5 AS)", "格式无效")))
         return None
     if years == 0:
-        remarks.append("Patient's Age (0010,1010) is zero, as where none was entered; not used.")
+        zero = Text("is zero, as where none was entered", "为零，视为未填写")
+        remarks.append(_not_used(_AGE, zero))
         return None
     if years > OLDEST_YEARS:
-        remarks.append("Patient's Age (0010,1010) is above any human life; not used.")
+        remarks.append(_not_used(_AGE, Text("is above any human life", "超出人类寿命")))
         return None
     return years
 
 
-def _reckoned_age(dataset: Dataset, remarks: list[str]) -> float | None:
-    birth = _read_date(dataset, "PatientBirthDate", "Patient's Birth Date (0010,0030)", remarks)
-    study = _read_date(dataset, "StudyDate", "Study Date (0008,0020)", remarks)
+def _reckoned_age(dataset: Dataset, remarks: list[Text]) -> float | None:
+    birth = _read_date(dataset, "PatientBirthDate", _BIRTH_DATE, remarks)
+    study = _read_date(dataset, "StudyDate", _STUDY_DATE, remarks)
     if birth is None or study is None:
         return None
     if study < birth:
-        remarks.append(
-            "Study Date (0008,0020) is before Patient's Birth Date (0010,0030); not used."
-        )
+        early = Text(f"is before {_BIRTH_DATE.en}", f"早于{_BIRTH_DATE.zh}")
+        remarks.append(_not_used(_STUDY_DATE, early))
         return None
     if study.year - birth.year > OLDEST_YEARS:
-        remarks.append(
-            "Patient's Birth Date (0010,0030) is longer before Study Date (0008,0020) than any "
-            "human life; not used."
+        long_ago = Text(
+            f"is longer before {_STUDY_DATE.en} than any human life",
+            f"距{_STUDY_DATE.zh}超出人类寿命",
         )
+        remarks.append(_not_used(_BIRTH_DATE, long_ago))
         return None
     return years_between(birth, study)
 
 
-def _read_date(dataset: Dataset, keyword: str, name: str, remarks: list[str]) -> date | None:
+def _read_date(dataset: Dataset, keyword: str, name: Text, remarks: list[Text]) -> date | None:
     value = text(dataset, keyword)
     if value is None:
         if is_filled(dataset, keyword):
-            remarks.append(f"{name} cannot be read; not used.")
+            remarks.append(_not_used(name, Text("cannot be read", "无法读取")))
         return None
     day = parse_date(value)
     if day is None:
-        remarks.append(f"{name} is not a date of the calendar (PS3.5 DA); not used.")
+        remarks.append(
+            _not_used(name, Text("is not a date of the calendar (PS3.5 DA)", "日期无效"))
+        )
     return day

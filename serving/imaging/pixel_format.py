@@ -61,7 +61,9 @@ class PixelFormat:
             raise UnreadableImageError(
                 f"{where} has {rows} x {columns} pixels of {components} components; Rows, Columns "
                 f"and Samples per Pixel say {self.rows} x {self.columns} of {self.samples}. "
-                "Export the image again."
+                "Export the image again.",
+                f"压缩图像为 {rows} × {columns} 像素、{components} 个分量，而文件头声明为 "
+                f"{self.rows} × {self.columns}、{self.samples} 个分量；请重新导出图像",
             )
 
 
@@ -81,7 +83,8 @@ def read_pixel_format(dataset: Dataset, limits: ImageLimits) -> PixelFormat:
     allocated = _required(dataset, "BitsAllocated", 1, 64)
     if allocated not in (8, 16):
         raise UnreadableImageError(
-            f"Bits Allocated (0028,0100) is {allocated}; 8 and 16 are read, as radiographs have."
+            f"Bits Allocated (0028,0100) is {allocated}; 8 and 16 are read, as radiographs have.",
+            f"分配位数 (0028,0100) 为 {allocated}，仅支持 8 与 16 位；请确认发送的是 X 线影像",
         )
     stored = whole_number(dataset, "BitsStored")
     if stored is None or not 1 <= stored <= allocated:
@@ -109,7 +112,9 @@ def _required(dataset: Dataset, keyword: str, low: int, high: int) -> int:
         found = "absent or not a number" if value is None else str(value)
         raise UnreadableImageError(
             f"{keyword} is {found}; expected a whole number from {low} to {high}. Without it "
-            "the pixels cannot be decoded: export the image again."
+            "the pixels cannot be decoded: export the image again.",
+            f"文件头中 {keyword} 缺失或无效，应为 {low} 至 {high} 的整数，"
+            "否则无法解码像素；请重新导出图像",
         )
     return value
 
@@ -125,11 +130,14 @@ def _photometric(dataset: Dataset) -> tuple[str, int]:
     if expected is None:
         raise UnreadableImageError(
             "Photometric Interpretation (0028,0004) is none of those that are read: "
-            f"{', '.join(sorted(known))}. Export the image as MONOCHROME2."
+            f"{', '.join(sorted(known))}. Export the image as MONOCHROME2.",
+            "光度解释 (0028,0004) 不在支持之列；请以 MONOCHROME2 格式导出图像",
         )
     if samples not in (None, expected):
         raise UnreadableImageError(
             f"Samples per Pixel (0028,0002) is {samples}, but {photometric} has {expected}. "
-            "Export the image again."
+            "Export the image again.",
+            f"每像素样本数 (0028,0002) 为 {samples}，而 {photometric} 应为 {expected}；"
+            "请重新导出图像",
         )
     return photometric, expected

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from models.errors import UnreadableImageError
 from models.radiograph import Radiograph, RadiographFacts
+from models.text import Text
 from serving.imaging.dicom_jpeg import open_scaled
 from serving.imaging.grayscale import StoredValues, build_display, render
 from serving.imaging.jpeg_markers import read_frame_header
@@ -20,7 +21,9 @@ from serving.imaging.sniff import SourceFormat
 
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})
 _COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
-_COLOUR_REMARK = "The image has colours: its luminance was used."
+_COLOUR_REMARK = Text(
+    "The image has colours: its luminance was used.", "图像带有颜色，已采用其亮度。"
+)
 _ORIENTATION_TAG = 0x0112
 """EXIF Orientation (CIPA DC-008, 4.6.4)."""
 _TRANSPOSED_ORIENTATIONS = frozenset({5, 6, 7, 8})
@@ -41,7 +44,8 @@ def read_plain_image(
         return _read_png(data, (rows, columns), factor)
     except Exception:  # noqa: BLE001 - Pillow raises errors of several types on broken images
         raise UnreadableImageError(
-            f"The {source} image cannot be decoded: it is truncated or corrupt. Send it again."
+            f"The {source} image cannot be decoded: it is truncated or corrupt. Send it again.",
+            f"{source} 图像无法解码：文件被截断或已损坏；请重新发送",
         ) from None
 
 
@@ -52,11 +56,15 @@ def _declared_size(data: bytes, source: SourceFormat, limits: ImageLimits) -> tu
         return frame.rows, frame.columns
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise UnreadableImageError(
-            "The PNG image has no header chunk: it is truncated or corrupt. Send it again."
+            "The PNG image has no header chunk: it is truncated or corrupt. Send it again.",
+            "PNG 图像缺少文件头：文件被截断或已损坏；请重新发送",
         )
     columns, rows = struct.unpack(">LL", data[16:24])
     if rows == 0 or columns == 0:
-        raise UnreadableImageError("The PNG header declares an image without pixels.")
+        raise UnreadableImageError(
+            "The PNG header declares an image without pixels. Export the image again.",
+            "PNG 文件头声明的图像不含像素；请重新导出图像",
+        )
     limits.check_dimensions(rows, columns, "The PNG header")
     return rows, columns
 

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from models.errors import InputError, UnreadableImageError
 from models.quiet import quiet_decoders
 from models.radiograph import Radiograph
+from models.text import Text
 from serving.imaging.dicom_facts import read_facts
 from serving.imaging.dicom_header import read_header
 from serving.imaging.dicom_pixels import read_first_frame
@@ -55,7 +56,8 @@ def read_radiograph(
     except Exception:  # noqa: BLE001 - the promise above must hold for what nobody foresaw, too
         raise UnreadableImageError(
             f"The {source} image cannot be read: it is corrupt in a way that is not understood. "
-            "Send it again from the modality or archive."
+            "Send it again from the modality or archive.",
+            f"{source} 图像无法读取：文件已损坏；请从设备或归档系统重新发送",
         ) from None
 
 
@@ -74,7 +76,7 @@ def _read_dicom(data: bytes, limits: ImageLimits, target: int | None) -> Radiogr
 
 def _grey_levels(
     dataset: Dataset, layout: PixelFormat, frame: StoredFrame, factor: int
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+) -> tuple[NDArray[np.uint8], tuple[Text, ...]]:
     """What a person would see, reduced by what is left of `factor`, and remarks on the way."""
     remaining = max(1, factor // frame.reduced_by)
     if frame.is_luminance:

@@ -56,5 +56,6 @@ def _unpack(packed: bytes, size: int) -> NDArray[np.uint8]:
 def _broken(reason: str) -> UnreadableImageError:
     return UnreadableImageError(
         f"The RLE Lossless frame cannot be decoded: {reason}. Send the image again from the "
-        "modality or archive."
+        "modality or archive.",
+        "RLE 压缩的像素数据无法解码：数据被截断或已损坏；请从设备或归档系统重新发送",
     )

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from models.errors import UnreadableImageError
+from models.text import Text
 
 
 class SourceFormat(StrEnum):
@@ -17,19 +18,19 @@ _PREAMBLE_BYTES = 128
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
 
-_OTHER_FORMATS: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF", "a PDF document"),
-    (b"GIF8", "a GIF image"),
-    (b"BM", "a BMP image"),
-    (b"II*\x00", "a TIFF image"),
-    (b"MM\x00*", "a TIFF image"),
-    (b"RIFF", "a RIFF file (WebP, AVI or WAV)"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"\xff\x4f\xff\x51", "a bare JPEG 2000 codestream"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file"),
-    (b"<", "an XML or HTML document"),
-    (b"{", "a JSON document"),
+_OTHER_FORMATS: tuple[tuple[bytes, Text], ...] = (
+    (b"%PDF", Text("a PDF document", "PDF 文档")),
+    (b"GIF8", Text("a GIF image", "GIF 图像")),
+    (b"BM", Text("a BMP image", "BMP 图像")),
+    (b"II*\x00", Text("a TIFF image", "TIFF 图像")),
+    (b"MM\x00*", Text("a TIFF image", "TIFF 图像")),
+    (b"RIFF", Text("a RIFF file (WebP, AVI or WAV)", "RIFF 文件（WebP、AVI 或 WAV）")),
+    (b"PK\x03\x04", Text("a ZIP archive", "ZIP 压缩包")),
+    (b"\x1f\x8b", Text("a gzip archive", "gzip 压缩包")),
+    (b"\xff\x4f\xff\x51", Text("a bare JPEG 2000 codestream", "裸 JPEG 2000 码流")),
+    (b"\x00\x00\x00\x0cjP  ", Text("a JPEG 2000 file", "JPEG 2000 文件")),
+    (b"<", Text("an XML or HTML document", "XML 或 HTML 文档")),
+    (b"{", Text("a JSON document", "JSON 文档")),
 )
 """Beginnings of formats that are often sent by mistake, to name them in the answer."""
 
@@ -47,14 +48,15 @@ def _is_bare_dataset(data: bytes) -> bool:
     return explicit or int.from_bytes(head[4:8], "little") <= _MAX_FIRST_VALUE_BYTES
 
 
-def _describe(data: bytes) -> str:
+def _describe(data: bytes) -> Text:
     """What else the bytes seem to be; never any of their content."""
     if not data:
-        return "nothing: the input is empty"
+        return Text("nothing: the input is empty", "输入为空")
     for signature, name in _OTHER_FORMATS:
         if data.startswith(signature):
-            return name
-    return f"{len(data)} bytes of no known format"
+            return Text(name.en, f"输入为 {name.zh}")
+    size = len(data)
+    return Text(f"{size} bytes of no known format", f"输入为未知格式的 {size} 字节数据")
 
 
 def identify_format(data: bytes) -> SourceFormat:
@@ -73,7 +75,9 @@ def identify_format(data: bytes) -> SourceFormat:
         return SourceFormat.JPEG
     if _is_bare_dataset(data):
         return SourceFormat.DICOM
+    found = _describe(data)
     raise UnreadableImageError(
-        f"Found {_describe(data)}; expected a DICOM, PNG or JPEG radiograph. "
-        "Send the file as the modality or archive exported it."
+        f"Found {found.en}; expected a DICOM, PNG or JPEG radiograph. "
+        "Send the file as the modality or archive exported it.",
+        f"{found.zh}，应为 DICOM、PNG 或 JPEG 格式的 X 线影像；请原样发送设备或归档系统导出的文件",
     )

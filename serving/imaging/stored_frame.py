@@ -51,7 +51,9 @@ def _luminance_of_422(words: NDArray[Any], layout: PixelFormat) -> NDArray[np.ui
     if layout.columns % 2 or layout.bits_allocated != 8:
         raise UnreadableImageError(
             "YBR_FULL_422 was found with an odd number of Columns (0028,0011) or more than 8 "
-            "bits; expected pairs of 8-bit pixels (PS3.3 C.7.6.3.1.2). Export it as RGB."
+            "bits; expected pairs of 8-bit pixels (PS3.3 C.7.6.3.1.2). Export it as RGB.",
+            "YBR_FULL_422 图像的列数 (0028,0011) 为奇数或位数超过 8，"
+            "应为成对的 8 位像素；请以 RGB 格式导出",
         )
     return words.reshape(-1, 4)[:, :2].reshape(layout.rows, layout.columns)
 

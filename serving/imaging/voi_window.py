@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from models.text import Text
 from serving.imaging.dicom_values import code_string, has, is_filled, number
 
 _LARGEST_EXPONENT = 700.0
@@ -51,7 +52,7 @@ class Window:
         return np.clip((offsets + 0.5) / (self.width - 1.0) + 0.5, 0.0, 1.0)
 
 
-def read_window(dataset: Dataset, remarks: list[str]) -> Window | None:
+def read_window(dataset: Dataset, remarks: list[Text]) -> Window | None:
     """The first window of the header; `None`, with a remark, where it cannot be used."""
     if not (is_filled(dataset, "WindowCenter") and is_filled(dataset, "WindowWidth")):
         return None
@@ -60,17 +61,25 @@ def read_window(dataset: Dataset, remarks: list[str]) -> Window | None:
     narrowest = 1.0 if function is WindowFunction.LINEAR else 1e-9
     if centre is None or width is None or not narrowest <= width <= 1e12 or abs(centre) > 1e12:
         remarks.append(
-            "Window Center (0028,1050) and Window Width (0028,1051) are no usable window; the "
-            "range of the pixels was used."
+            Text(
+                "Window Center (0028,1050) and Window Width (0028,1051) are no usable window; the "
+                "range of the pixels was used.",
+                "窗位 (0028,1050) 与窗宽 (0028,1051) 无效，已按像素值范围显示。",
+            )
         )
         return None
     return Window(centre, width, function)
 
 
-def _read_function(dataset: Dataset, remarks: list[str]) -> WindowFunction:
+def _read_function(dataset: Dataset, remarks: list[Text]) -> WindowFunction:
     name = code_string(dataset, "VOILUTFunction")
     if name in set(WindowFunction):
         return WindowFunction(name)
     if has(dataset, "VOILUTFunction") and is_filled(dataset, "VOILUTFunction"):
-        remarks.append("VOI LUT Function (0028,1056) is unknown; LINEAR was used.")
+        remarks.append(
+            Text(
+                "VOI LUT Function (0028,1056) is unknown; LINEAR was used.",
+                "VOI LUT 函数 (0028,1056) 未知，已采用 LINEAR。",
+            )
+        )
     return WindowFunction.LINEAR

@@ -44,7 +44,7 @@ ACCEPTED = PreRead(
         modality="CR",
         age_years=3.14159,
         age_source=AgeSource.PATIENT_AGE,
-        remarks=("Pixel spacing is 0.",),
+        remarks=(Text("Pixel spacing is 0.", "像素间距为 0。"),),
     ),
     quality=ImageQuality(1841, 1955, 0.9, 0.01, 5.0, (Text("low contrast", "对比度低"),)),
     ood_score=0.5,

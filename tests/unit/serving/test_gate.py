@@ -107,8 +107,8 @@ def test_refusal_by_pixels_still_tells_what_was_not_checked() -> None:
 @pytest.mark.parametrize(
     ("error", "rule"),
     [
-        (UnreadableImageError("no pixels"), "file_format"),
-        (InputTooLargeError("too many pixels"), "input_size"),
+        (UnreadableImageError("no pixels", "没有像素"), "file_format"),
+        (InputTooLargeError("too many pixels", "像素过多"), "input_size"),
     ],
 )
 def test_unreadable_bytes_are_told_apart(error: UnreadableImageError, rule: str) -> None:
@@ -116,5 +116,19 @@ def test_unreadable_bytes_are_told_apart(error: UnreadableImageError, rule: str)
 
     assert judgement.verdict is Verdict.UNREADABLE
     (reason,) = judgement.reasons
-    assert (reason.rule, reason.message.en) == (rule, str(error))
-    assert reason.message.zh
+    assert (reason.rule, reason.message) == (rule, error.text)
+
+
+def test_raw_detector_images_are_refused_for_every_model() -> None:
+    judgement = judge_use((), replace(CHILD, presentation_intent="FOR PROCESSING"))
+
+    assert judgement.verdict is Verdict.OUTSIDE_INTENDED_USE
+    (reason,) = judgement.reasons
+    assert (reason.rule, reason.found) == ("presentation_intent", "FOR PROCESSING")
+
+
+@pytest.mark.parametrize("intent", [None, "FOR PRESENTATION"])
+def test_images_for_people_and_those_that_do_not_say_are_accepted(intent: str | None) -> None:
+    judgement = judge_use(RULES, replace(CHILD, presentation_intent=intent))
+
+    assert (judgement.verdict, judgement.reasons) == (Verdict.ACCEPTED, ())

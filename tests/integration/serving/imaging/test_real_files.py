@@ -125,9 +125,9 @@ def test_facts_of_the_adult_chest() -> None:
     assert facts.age_source is AgeSource.BIRTH_AND_STUDY_DATE
     assert facts.photometric_interpretation == "MONOCHROME1"
     assert facts.bits_stored == 15
-    assert facts.remarks == (
-        "Pixel Spacing (0028,0030) is not a positive length; sizes in mm are unknown.",
-    )
+    assert [remark.en for remark in facts.remarks] == [
+        "Pixel Spacing (0028,0030) is not a positive length; sizes in mm are unknown."
+    ]
 
 
 @pytest.mark.parametrize(

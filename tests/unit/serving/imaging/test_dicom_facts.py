@@ -7,6 +7,11 @@ from pydicom.sequence import Sequence
 from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
 
 from models.radiograph import AgeSource, RadiographFacts
 from serving.imaging import read_radiograph
@@ -45,6 +50,24 @@ def test_facts_of_a_complete_header() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("stated", "sop_class", "intent"),
+    [
+        ("FOR PROCESSING", ComputedRadiographyImageStorage, "FOR PROCESSING"),
+        ("FOR PRESENTATION", DigitalXRayImageStorageForProcessing, "FOR PRESENTATION"),
+        (None, DigitalXRayImageStorageForProcessing, "FOR PROCESSING"),
+        ("FOR TEA", DigitalXRayImageStorageForPresentation, "FOR PRESENTATION"),
+        (None, ComputedRadiographyImageStorage, None),
+    ],
+)
+def test_raw_images_are_told_from_those_for_people(
+    stated: str | None, sop_class: str, intent: str | None
+) -> None:
+    facts = _facts(PresentationIntentType=stated, SOPClassUID=sop_class)
+
+    assert facts.presentation_intent == intent
+
+
 def test_absent_facts_are_none() -> None:
     absent = dict.fromkeys(("Modality", "BodyPartExamined", "ViewPosition", "PatientAge"))
 
@@ -77,7 +100,8 @@ def test_what_devices_write_for_the_chest_is_read_as_the_chest(spelling: str) ->
 
     assert facts.body_part == "CHEST"
     (remark,) = facts.remarks
-    assert f"is {spelling.strip().upper()}; it was read as CHEST" in remark
+    assert f"is {spelling.strip().upper()}; it was read as CHEST" in remark.en
+    assert f"为 {spelling.strip().upper()}" in remark.zh
 
 
 @pytest.mark.parametrize("other", ["CHEST LAT", "CHESTABDOMEN", "CHEST PHANTOM", "ABDOMEN", "PORT"])
@@ -92,7 +116,7 @@ def test_a_code_for_the_chest_agrees_with_a_spelling_of_it() -> None:
     facts = _facts(BodyPartExamined="THORAX", AnatomicRegionSequence=_code("816094009"))
 
     assert facts.body_part == "CHEST"
-    assert not any("disagrees" in remark for remark in facts.remarks)
+    assert not any("disagrees" in remark.en for remark in facts.remarks)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +144,7 @@ def test_what_contradicts_or_is_absurd_is_remarked(elements: dict[str, Any], rem
     remarks = _facts(**elements).remarks
 
     assert len(remarks) == 1
-    assert remark in remarks[0]
+    assert remark in remarks[0].en
 
 
 def test_free_text_in_a_code_string_is_neither_used_nor_repeated() -> None:
@@ -130,7 +154,7 @@ def test_free_text_in_a_code_string_is_neither_used_nor_repeated() -> None:
     facts = read_radiograph(encode(dataset)).facts
 
     assert facts.body_part is None
-    assert "Body Part Examined (0018,0015) is not a code string" in facts.remarks[0]
+    assert "Body Part Examined (0018,0015) is not a code string" in facts.remarks[0].en
     assert LATIN_NAME not in str(facts)
 
 

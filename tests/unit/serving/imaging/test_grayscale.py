@@ -99,7 +99,7 @@ def test_malformed_table_gives_way_to_rescale_and_window(keyword: str) -> None:
     display = build_display(dataset, TWELVE, "MONOCHROME2", ALL_TWELVE)
 
     assert display.table[[0, 2048, 4095]].tolist() == [0, 128, 255]
-    assert "malformed" in display.remarks[0]
+    assert "malformed" in display.remarks[0].en
 
 
 @pytest.mark.parametrize("slope", ["0", "nan", "1e300"])
@@ -110,7 +110,7 @@ def test_unusable_slope_is_taken_for_one(slope: str) -> None:
     display = build_display(dataset, TWELVE, "MONOCHROME2", ALL_TWELVE)
 
     assert display.table[4095] == 255
-    assert "Rescale Slope" in display.remarks[0]
+    assert "Rescale Slope" in display.remarks[0].en
 
 
 def test_eight_bits_without_window_are_shown_as_they_are() -> None:

@@ -115,7 +115,7 @@ def test_absurd_age_gives_way_to_dates_with_a_remark(age: str, remark: str) -> N
     reading = read_age(dataset)
 
     assert (reading.years, reading.source) == (3.0, AgeSource.BIRTH_AND_STUDY_DATE)
-    assert remark in reading.remarks[0]
+    assert remark in reading.remarks[0].en
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ def test_absurd_dates_give_no_age(birth: str, study: str, remark: str) -> None:
 
     assert reading.years is None
     assert reading.source is None
-    assert remark in reading.remarks[0]
+    assert remark in reading.remarks[0].en
 
 
 def test_contradiction_is_remarked() -> None:
     reading = read_age(_dataset("040Y", "20200101", "20230101"))
 
     assert reading.years == 40.0
-    assert "disagrees" in reading.remarks[0]
+    assert "disagrees" in reading.remarks[0].en
 
 
 def test_missing_facts_need_no_remark() -> None:

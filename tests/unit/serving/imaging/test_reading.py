@@ -87,7 +87,7 @@ def test_colour_becomes_luminance(planar: int, dtype: type) -> None:
     radiograph = read_radiograph(data)
 
     assert radiograph.pixels.tolist() == [[76, 150, 29, 255]] * 2
-    assert "no colour" in radiograph.facts.remarks[0]
+    assert "no colour" in radiograph.facts.remarks[0].en
 
 
 def test_first_of_several_frames_is_read_and_their_number_told() -> None:

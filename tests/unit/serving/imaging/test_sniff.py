@@ -38,6 +38,17 @@ def test_anything_else_is_named_and_refused(data: bytes, named: str) -> None:
         identify_format(data)
 
     assert named in str(caught.value)
+    assert "应为 DICOM、PNG 或 JPEG" in caught.value.text.zh
+
+
+def test_what_was_sent_instead_is_named_in_chinese_too() -> None:
+    said = set()
+    for data in (b"", b"%PDF-1.7", b"PK\x03\x04....", b"DICM"):
+        with pytest.raises(UnreadableImageError) as caught:
+            identify_format(data)
+        said.add(caught.value.text.zh)
+
+    assert len(said) == 4
 
 
 def test_content_of_an_unknown_file_is_not_repeated() -> None:

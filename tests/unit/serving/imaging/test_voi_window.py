@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from models.text import Text
 from serving.imaging.voi_window import Window, WindowFunction, read_window
 
 FUNCTIONS = st.sampled_from(WindowFunction)
@@ -54,16 +55,16 @@ def test_window_of_width_one_is_a_threshold() -> None:
     [("40", "0"), ("40", "-5"), ("40", "0.5"), ("nan", "400"), ("40", "inf"), ("1e300", "400")],
 )
 def test_unusable_window_is_left_out_with_a_remark(centre: str, width: str) -> None:
-    dataset, remarks = Dataset(), list[str]()
+    dataset, remarks = Dataset(), list[Text]()
     dataset.add_new("WindowCenter", "LO", centre)
     dataset.add_new("WindowWidth", "LO", width)
 
     assert read_window(dataset, remarks) is None
-    assert "no usable window" in remarks[0]
+    assert "no usable window" in remarks[0].en
 
 
 def test_first_of_several_windows_is_read() -> None:
-    dataset, remarks = Dataset(), list[str]()
+    dataset, remarks = Dataset(), list[Text]()
     dataset.WindowCenter, dataset.WindowWidth = [450, 200], [790, 443]
     dataset.VOILUTFunction = "SIGMOID"
 
@@ -79,10 +80,10 @@ def test_narrow_window_is_allowed_where_the_function_allows_it() -> None:
 
 
 def test_unknown_function_is_taken_for_linear_with_a_remark() -> None:
-    dataset, remarks = Dataset(), list[str]()
+    dataset, remarks = Dataset(), list[Text]()
     dataset.WindowCenter, dataset.WindowWidth, dataset.VOILUTFunction = 40, 400, "CUBIC"
 
     window = read_window(dataset, remarks)
 
     assert window == Window(40, 400, WindowFunction.LINEAR)
-    assert "VOI LUT Function" in remarks[0]
+    assert "VOI LUT Function" in remarks[0].en
