@@ -1,7 +1,6 @@
 """Start the service in this process and stay until it is told to stop."""
 
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ import uvicorn
 from models import store
 from serving.identity.first_start import first_start
 from serving.listening import ListenError, Protection, open_listener
+from serving.logs import configure_logs
 from serving.names import LOCAL_HOSTS, Names
 from serving.settings import Settings
 from serving.transfer import LargeBodyProtocol
@@ -89,11 +89,7 @@ def _config(protection: Protection) -> uvicorn.Config:
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     from serving.service import ZhuzhenService
 
-    # What libraries tell below a warning is of no use here, and may hold what a sender wrote.
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("zhuzhen").setLevel(logging.INFO)
+    configure_logs()
     return uvicorn.Config(
         ZhuzhenService.to_asgi(),
         http=LargeBodyProtocol,

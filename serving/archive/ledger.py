@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection, Engine
 
 from models.errors import ZhuzhenError
+from serving.records import writing
 
 Result = TypeVar("Result")
 _MOST_TOGETHER = 64
@@ -94,7 +95,7 @@ class Ledger:
 
     def _commit(self, batch: list[_Entry[object]]) -> None:
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 for entry in batch:
                     entry.run(connection)
         except Exception as error:  # noqa: BLE001 - nothing of the batch is durable: all are told

@@ -94,12 +94,23 @@ WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c
 
 
 def create_schema(engine: Engine) -> None:
-    """Create the tables and triggers that are missing; several processes may do so at once."""
-    with engine.begin() as connection:
+    """Create the tables and their triggers in a database that has none.
+
+    Triggers that are missing later are not made again: verification must find that they are gone.
+    Several processes may call it at once.
+    """
+    if has_schema(engine):
+        return
+    with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-        METADATA.create_all(connection)
-        create_triggers(connection)
+        else:
+            # Python's driver begins no transaction for statements that define tables.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not inspect(connection).has_table(EVENTS.name):
+            METADATA.create_all(connection)
+            create_triggers(connection)
+        connection.commit()
 
 
 def create_triggers(connection: Connection) -> None:

@@ -13,9 +13,11 @@ import typer
 from models.errors import ZhuzhenError
 from serving.cli.audit import audit_app
 from serving.cli.dicom import dicom_app
+from serving.cli.encryption import encryption_app
 from serving.cli.identity_commands import add_identity_commands
 from serving.cli.installed_commands import add_installed_commands
 from serving.cli.node import jobs_app, route_app
+from serving.cli.person import person_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +35,8 @@ app.add_typer(jobs_app, name="jobs")
 app.add_typer(route_app, name="route")
 app.add_typer(dicom_app, name="dicom")
 app.add_typer(audit_app, name="audit")
+app.add_typer(encryption_app, name="encryption")
+app.add_typer(person_app, name="person")
 
 Json = Annotated[
     bool,
@@ -115,6 +119,17 @@ def demo(
     from serving.demo.tour import run_demo
 
     raise typer.Exit(run_demo(out, as_json=json))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check the configuration and explain each point.
+
+    The exit status is 1 if something that the service promises does not hold.
+    """
+    from serving.cli.keeping_keys import see_doctor
+
+    raise typer.Exit(see_doctor(as_json=json))
 
 
 @app.command()

@@ -57,6 +57,7 @@ class Keyring:
         self._data_keys: dict[str, DataKey] = {}
         self._secrets: dict[str, bytes] = {}
         self._active = ""
+        self._active_since = datetime.now(UTC)
         if not path.exists():
             with self._changing() as content:
                 _complete(content, self._master)
@@ -69,6 +70,11 @@ class Keyring:
         """Return the key to encrypt with."""
         self._refresh()
         return self._data_keys[self._active]
+
+    def active_since(self) -> datetime:
+        """Return when the key that encrypts was made."""
+        self._refresh()
+        return self._active_since
 
     def data_key(self, key_id: str) -> DataKey:
         """Return the key that something was encrypted with.
@@ -142,6 +148,8 @@ class Keyring:
         with self._lock:
             self._data_keys, self._secrets = data_keys, found
             self._active, self._stamp = content["active"], stamp
+            made_at = content["data_keys"][self._active]["made_at"]
+            self._active_since = datetime.fromisoformat(made_at)
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Any]]:
@@ -179,7 +187,9 @@ def _complete(content: dict[str, Any], master: MasterKeys) -> None:
 def _add_data_key(content: dict[str, Any], master: MasterKeys) -> None:
     key_id = secrets.token_hex(8)
     fresh = secrets.token_bytes(KEY_BYTES)
-    content["data_keys"][key_id] = _wrap(master, "data_keys", key_id, fresh)
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    wrapped = _wrap(master, "data_keys", key_id, fresh)
+    content["data_keys"][key_id] = {"made_at": made_at, **wrapped}
     content["active"] = key_id
 
 
@@ -188,7 +198,6 @@ def _wrap(master: MasterKeys, kind: str, name: str, plain: bytes) -> dict[str, s
     return {
         "master": master.active_id,
         "wrapped": base64.b64encode(wrapped).decode(),
-        "wrapped_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -6,7 +6,7 @@ and bring a migration for each change.
 """
 
 from serving.records.base import Base, NaiveDatetimeError, UtcDateTime
-from serving.records.database import DatabaseError, database_url, open_engine
+from serving.records.database import DatabaseError, database_url, open_engine, writing
 from serving.records.migration import upgrade
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "database_url",
     "open_engine",
     "upgrade",
+    "writing",
 ]

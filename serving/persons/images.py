@@ -1,0 +1,98 @@
+"""A person's studies in the archive: instances, and the pre-reads of them."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, Engine, delete, select
+
+from serving.archive.entries import PATIENT_ID
+from serving.archive.tables import INSTANCES, QUARANTINE, SERIES, STUDIES
+from serving.jobs.tables import PRE_READS
+from serving.objects import ObjectNotFoundError, ObjectStore
+from serving.persons.person import Copy, Person
+from serving.privacy import Keyring, blind_index
+
+
+class ArchivedImages:
+    """Studies, series, instances, jobs and pre-reads, with their objects.
+
+    What was quarantined because its header could not be read belongs to nobody that is known here;
+    it is looked through and removed by hand.
+    """
+
+    name = "images"
+
+    def __init__(self, engine: Engine, keyring: Keyring, objects: ObjectStore) -> None:
+        self._engine = engine
+        self._keyring = keyring
+        self._objects = objects
+
+    def export(self, person: Person) -> Iterator[Copy]:
+        """Yield every instance as a DICOM file and every pre-read as JSON."""
+        with self._engine.connect() as connection:
+            studies = self._studies(connection, person)
+            instances, answers = _instances(connection, studies), _answers(connection, studies)
+        for uid, digest in instances:
+            yield from self._copy(f"images/{uid}.dcm", digest)
+        for number, digest in answers:
+            yield from self._copy(f"pre-reads/{number}.json", digest)
+
+    def erase(self, person: Person) -> int:
+        """Remove the person's studies, objects first: what is cut short is finished by the next.
+
+        An object that another record has, too, stays for that one.
+        """
+        with self._engine.connect() as connection:
+            studies = self._studies(connection, person)
+            found = [*_instances(connection, studies), *_answers(connection, studies)]
+            digests = {digest for _, digest in found}
+            shared = _held_by_others(connection, digests, studies)
+        for digest in digests - shared:
+            self._objects.delete(digest)
+        with self._engine.begin() as connection:
+            connection.execute(delete(STUDIES).where(STUDIES.c.id.in_(studies)))
+        return len(found)
+
+    def _studies(self, connection: Connection, person: Person) -> list[int]:
+        index = blind_index(self._keyring, person.number, PATIENT_ID)
+        query = select(STUDIES.c.id).where(
+            STUDIES.c.institution == person.institution, STUDIES.c.patient_index == index
+        )
+        return list(connection.scalars(query))
+
+    def _copy(self, name: str, digest: str) -> Iterator[Copy]:
+        try:
+            yield Copy(name, self._objects.get(digest))
+        except ObjectNotFoundError:
+            # An erasure that was cut short.
+            return
+
+
+def _instances(connection: Connection, studies: list[int]) -> list[tuple[str, str]]:
+    query = (
+        select(INSTANCES.c.sop_instance_uid, INSTANCES.c.digest)
+        .join(SERIES, SERIES.c.id == INSTANCES.c.series_id)
+        .where(SERIES.c.study_id.in_(studies))
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def _answers(connection: Connection, studies: list[int]) -> list[tuple[str, str]]:
+    query = select(PRE_READS.c.id, PRE_READS.c.answers).where(PRE_READS.c.study_id.in_(studies))
+    return [(str(row[0]), row[1]) for row in connection.execute(query)]
+
+
+def _held_by_others(connection: Connection, digests: set[str], studies: list[int]) -> set[str]:
+    others = (
+        select(INSTANCES.c.digest)
+        .join(SERIES, SERIES.c.id == INSTANCES.c.series_id)
+        .where(SERIES.c.study_id.not_in(studies)),
+        select(PRE_READS.c.answers).where(PRE_READS.c.study_id.not_in(studies)),
+        select(QUARANTINE.c.digest),
+    )
+    found: set[str] = set()
+    for query in others:
+        column = query.selected_columns[0]
+        for digest in digests:
+            if connection.scalar(query.where(column == digest).limit(1)) is not None:
+                found.add(digest)
+    return found

@@ -1,0 +1,46 @@
+"""A person as an institution knows them, and what keeps data of persons."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from serving.privacy import Keyring, pseudonym_of
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A patient of one institution."""
+
+    institution: str
+    number: str
+    """The patient's number there; never logged or recorded."""
+    pseudonym: str
+
+    @classmethod
+    def of(cls, keyring: Keyring, institution: str, number: str) -> "Person":
+        """Return the patient with that number at an institution."""
+        return cls(institution, number.strip(), pseudonym_of(keyring, institution, number))
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One thing that there is of a person."""
+
+    name: str
+    """Path in the export, such as `images/1.dcm`."""
+    content: bytes
+
+
+class PersonalRecords(Protocol):
+    """A part of the service that keeps data of persons."""
+
+    name: str
+    """In exports and reports, such as `images`."""
+
+    def export(self, person: Person) -> Iterator[Copy]:
+        """Yield everything that there is of `person`."""
+        ...
+
+    def erase(self, person: Person) -> int:
+        """Remove everything that there is of `person` for good; return how many things."""
+        ...

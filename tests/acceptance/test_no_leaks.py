@@ -1,0 +1,208 @@
+"""Identifiable data through every door; none of it in logs, metrics, errors, exports or on disk."""
+
+import base64
+import io
+import json
+import os
+import socket
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from serving.attached import attached_service
+from serving.cli.app import app
+from serving.doors.parts import ROUTES
+from serving.doors.route import Route
+from serving.identity.local import passing_key
+from serving.policy import Role
+from tests.dicom_samples import radiograph_file, ramp
+
+CHINESE = "欧阳锋漏"
+LATIN = "Zyxwvutski"
+NUMBER = "ZZMRN90817263"
+BIRTH = "19370219"
+ACCESSION = "ZZACC55667788"
+_TEXTS = (CHINESE, LATIN, NUMBER, BIRTH, "1937-02-19", ACCESSION)
+
+
+def needles() -> dict[bytes, str]:
+    """Every form in which the values could be written down."""
+    found = {}
+    for text in _TEXTS:
+        forms = [text.encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be")]
+        forms += [text.encode("gb18030"), urllib.parse.quote(text).encode()]
+        forms += [json.dumps(text)[1:-1].encode(), text.lower().encode(), text.upper().encode()]
+        forms.append(repr(text.encode())[2:-1].encode())
+        # The middle of what base64 makes of it, wherever it stands.
+        for shift in range(3):
+            encoded = base64.b64encode(b"\0" * shift + text.encode())
+            if len(encoded) >= 16:
+                forms.append(encoded[4:-4])
+        found.update(dict.fromkeys(forms, text))
+    return found
+
+
+_NEEDLES = needles()
+
+
+def leaks(content: bytes, where: str) -> list[str]:
+    return [f"{text} in {where}" for needle, text in _NEEDLES.items() if needle in content]
+
+
+@dataclass
+class Doors:
+    """A running service, and where it may have left something."""
+
+    client: httpx.Client
+    url: str
+    home: Path
+    log: Path
+    scratch: Path
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    folder = tmp_path_factory.mktemp("leaks")
+    home, scratch, log = folder / "home", folder / "tmp", folder / "log"
+    scratch.mkdir()
+    with pytest.MonkeyPatch.context() as environment, log.open("wb") as file:
+        environment.setenv("ZHUZHEN_HOME", str(home))
+        settings = {"TMPDIR": str(scratch)}
+        with (
+            attached_service(settings=settings, log=file.fileno()) as service,
+            passing_key(*Role) as key,
+            httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client,
+        ):
+            client.headers["Authorization"] = f"Bearer {key}"
+            yield Doors(client, service.url, home, log, scratch)
+
+
+def dicom() -> bytes:
+    return radiograph_file(
+        ramp(),
+        SpecificCharacterSet="GB18030",
+        PatientName=f"{LATIN}={CHINESE}",
+        PatientID=NUMBER,
+        PatientBirthDate=BIRTH,
+        AccessionNumber=ACCESSION,
+        # Wrong on purpose: libraries quote what they find wrong.
+        PatientAge=f"{NUMBER}Y",
+        StudyDate=f"{BIRTH}{LATIN}",
+    )
+
+
+def bodies() -> dict[str, tuple[bytes, str]]:
+    """Bodies by what they are, with their content types."""
+    person = {"name": CHINESE, "latin": LATIN, "patient_id": NUMBER, "birth_date": "1937-02-19"}
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": person}], LATIN: NUMBER}
+    part = (
+        f'--x\r\nContent-Disposition: form-data; name="{LATIN}"; filename="{CHINESE}-{NUMBER}.dcm"'
+        f"\r\nContent-Type: text/{LATIN}\r\n\r\n"
+    ).encode()
+    return {
+        "dicom": (dicom(), "application/dicom"),
+        "broken dicom": (dicom()[:900], "application/dicom"),
+        "json": (json.dumps({"patient": person, **person}).encode(), "application/json"),
+        "gb json": (json.dumps(person, ensure_ascii=False).encode("gb18030"), "application/json"),
+        "fhir": (json.dumps(bundle, ensure_ascii=False).encode(), "application/fhir+json"),
+        "broken json": (f'{{"{CHINESE}": "{NUMBER}'.encode(), "application/json"),
+        "multipart": (part + dicom() + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        "broken multipart": (part + NUMBER.encode(), "multipart/form-data; boundary=x"),
+        "related": (
+            b"--x\r\nContent-Type: application/dicom\r\n\r\n" + dicom() + b"\r\n--x--",
+            'multipart/related; type="application/dicom"; boundary=x',
+        ),
+        "odd type": (NUMBER.encode(), f"application/{LATIN}; name={NUMBER}"),
+    }
+
+
+def path_of(route: Route) -> str:
+    """The route's path with a patient in place of each parameter."""
+    path = route.path
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        path = before + urllib.parse.quote(f"{CHINESE}{NUMBER}") + rest.partition("}")[2]
+    return path
+
+
+HEADERS = {
+    "X-Patient": urllib.parse.quote(CHINESE),
+    "Referer": f"http://127.0.0.1/{NUMBER}",
+    "User-Agent": LATIN,
+    "X-Request-ID": NUMBER,
+    "Cookie": f"patient={NUMBER}",
+    "traceparent": f"00-{NUMBER}-{LATIN}-01",
+    "baggage": f"patient={NUMBER}",
+}
+
+
+def send(doors: Doors, route: Route) -> list[str]:
+    """Send everything to one route; return what leaked into answers that are errors."""
+    found = []
+    query = {"patient": f"{CHINESE}{NUMBER}", LATIN: BIRTH}
+    contents = bodies() if route.method not in ("GET", "DELETE") else {"nothing": (b"", "")}
+    for kind, (content, content_type) in contents.items():
+        for options in ({}, query):
+            headers = HEADERS | ({"Content-Type": content_type} if content_type else {})
+            answer = doors.client.request(
+                route.method, path_of(route), params=options, content=content, headers=headers
+            )
+            assert answer.status_code != 500, f"{route.method} {route.path}, {kind}"
+            if answer.status_code >= 400:
+                where = f"the {answer.status_code} of {route.method} {route.path} for {kind}"
+                found += leaks(answer.content, where)
+                found += leaks(str(answer.headers).encode(), where)
+    return found
+
+
+@pytest.mark.slow
+def test_nothing_identifiable_is_left_anywhere(doors: Doors) -> None:
+    found = [leak for route in ROUTES for leak in send(doors, route)]
+    without = httpx.get(
+        f"{doors.url}/v1/{NUMBER}",
+        params={"name": LATIN},
+        headers={"Authorization": f"Bearer {NUMBER}"},
+    )
+    found += leaks(without.content, "an answer to nobody")
+    _send_nonsense(doors.url)
+    found += leaks(doors.client.get("/metrics").content, "metrics")
+    for format_ in ("json", "fhir", "dicom"):
+        done = CliRunner().invoke(app, ["audit", "export", "--format", format_])
+        assert done.exit_code == 0
+        assert done.stdout.count("\n") > len(ROUTES)
+        found += leaks(done.stdout.encode(), f"the audit export as {format_}")
+    found += leaks(doors.log.read_bytes(), "the log")
+    for folder in (doors.home, doors.scratch):
+        for path in folder.rglob("*"):
+            found += leaks(os.fsencode(path.name), "a file name")
+            if path.is_file():
+                found += leaks(path.read_bytes(), path.relative_to(folder.parent).as_posix())
+    assert not found
+    assert doors.log.read_bytes(), "there is a log to search"
+
+
+def test_the_search_would_find_it() -> None:
+    for written in (
+        CHINESE.encode(),
+        CHINESE.encode("gb18030"),
+        f"patient={urllib.parse.quote(CHINESE)}".encode(),
+        json.dumps({"name": CHINESE}).encode(),
+        base64.b64encode(b"12" + f"name={NUMBER};".encode()),
+        repr(f"'{NUMBER}'").encode(),
+        dicom(),
+    ):
+        assert leaks(written, "here")
+    assert not leaks(io.BytesIO(b"nothing of anybody").read(), "here")
+
+
+def _send_nonsense(url: str) -> None:
+    """Bytes that are not HTTP, with a name in them."""
+    address = urllib.parse.urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(f"{CHINESE} /{NUMBER} {LATIN}\r\n\r\n".encode())
+        connection.recv(4096)
