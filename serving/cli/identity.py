@@ -1,6 +1,5 @@
 """`zhuzhen users`, `institutions`, `keys` and `emergencies`: carried out as the operator."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,15 +9,15 @@ import typer
 from rich.table import Table
 
 from models.errors import ZhuzhenError
-from serving.access import Guard, open_guard
+from serving.access import open_guard
 from serving.answers import write_json
 from serving.cli.answers_table import console_for_people
+from serving.cli.operating import permit
 from serving.doors.institutions import institution_json
 from serving.doors.keys import key_json
 from serving.doors.sharing import override_json
 from serving.doors.users import account_json
 from serving.identity import accounts, institutions, keys
-from serving.identity.local import operator
 from serving.identity.records import Tier
 from serving.policy import Action, Role, Target
 from serving.relations import list_overrides
@@ -36,7 +35,7 @@ def add_user(
     """Make an account and show its first password."""
     wanted = [_word(Role, role, "role") for role in roles]
     with open_guard() as guard:
-        _permit(guard, "users.add", Action.MANAGE_ACCOUNTS, Target("account"))
+        permit(guard, "users.add", Action.MANAGE_ACCOUNTS, Target("account"))
         account, password = accounts.add_account(
             guard.engine,
             name,
@@ -52,7 +51,7 @@ def add_user(
 def list_users(*, as_json: bool) -> None:
     """List the accounts."""
     with open_guard() as guard:
-        _permit(guard, "users.list", Action.MANAGE_ACCOUNTS, Target("account"))
+        permit(guard, "users.list", Action.MANAGE_ACCOUNTS, Target("account"))
         found = [account_json(account) for account in accounts.list_accounts(guard.engine)]
     _show(found, ("name", "full_name", "institution", "roles", "disabled"), as_json)
 
@@ -62,7 +61,7 @@ def reset_password(user: str, *, as_json: bool) -> None:
     with open_guard() as guard:
         account = accounts.find_account(guard.engine, user)
         target = Target("account", object_id=account.id)
-        _permit(guard, "users.reset-password", Action.MANAGE_ACCOUNTS, target)
+        permit(guard, "users.reset-password", Action.MANAGE_ACCOUNTS, target)
         password = accounts.reset_password(guard.engine, account.id)
     found = {"name": account.name, "password": password}
     _tell(found, f"{account.name}: {password}\nShown once; to be changed.", as_json)
@@ -73,7 +72,7 @@ def disable_user(user: str, *, as_json: bool) -> None:
     with open_guard() as guard:
         account = accounts.find_account(guard.engine, user)
         target = Target("account", object_id=account.id)
-        _permit(guard, "users.disable", Action.MANAGE_ACCOUNTS, target)
+        permit(guard, "users.disable", Action.MANAGE_ACCOUNTS, target)
         accounts.disable_account(guard.engine, account.id, datetime.now(UTC))
     _tell({"name": account.name, "disabled": True}, f"{account.name} is closed.", as_json)
 
@@ -83,7 +82,7 @@ def remove_second_factor(user: str, *, as_json: bool) -> None:
     with open_guard() as guard:
         account = accounts.find_account(guard.engine, user)
         target = Target("account", object_id=account.id)
-        _permit(guard, "users.remove-second-factor", Action.MANAGE_ACCOUNTS, target)
+        permit(guard, "users.remove-second-factor", Action.MANAGE_ACCOUNTS, target)
         accounts.remove_second_factor(guard.engine, account.id)
     told = f"{account.name} logs in with the password alone."
     _tell({"name": account.name, "second_factor": False}, told, as_json)
@@ -93,7 +92,7 @@ def add_institution(institution: str, name: str, name_zh: str, tier: str, *, as_
     """Add an institution."""
     wanted = _word(Tier, tier, "tier")
     with open_guard() as guard:
-        _permit(guard, "institutions.add", Action.MANAGE_INSTITUTIONS, Target("institution"))
+        permit(guard, "institutions.add", Action.MANAGE_INSTITUTIONS, Target("institution"))
         institutions.add_institution(
             guard.engine,
             institution,
@@ -108,7 +107,7 @@ def add_institution(institution: str, name: str, name_zh: str, tier: str, *, as_
 def set_referrals(institution: str, to: Sequence[str], *, as_json: bool) -> None:
     """Say where an institution refers patients to."""
     with open_guard() as guard:
-        _permit(guard, "institutions.refer", Action.MANAGE_INSTITUTIONS, Target("institution"))
+        permit(guard, "institutions.refer", Action.MANAGE_INSTITUTIONS, Target("institution"))
         institutions.set_referrals(guard.engine, institution, to)
     told = f"{institution} refers to {', '.join(to) or 'nobody'}."
     _tell({"id": institution, "refers_to": sorted(set(to))}, told, as_json)
@@ -117,7 +116,7 @@ def set_referrals(institution: str, to: Sequence[str], *, as_json: bool) -> None
 def list_institutions(*, as_json: bool) -> None:
     """List the institutions."""
     with open_guard() as guard:
-        _permit(guard, "institutions.list", Action.DISCOVER, Target("institution"))
+        permit(guard, "institutions.list", Action.DISCOVER, Target("institution"))
         found = [institution_json(one) for one in institutions.list_institutions(guard.engine)]
     _show(found, ("id", "name", "name_zh", "tier", "refers_to"), as_json)
 
@@ -135,7 +134,7 @@ def create_key(
     granted = [_word(Role, role, "role") for role in roles]
     limited = [_word(Action, scope, "scope") for scope in scopes] if scopes else None
     with open_guard() as guard:
-        _permit(guard, "keys.create", Action.MANAGE_KEYS, Target("key"))
+        permit(guard, "keys.create", Action.MANAGE_KEYS, Target("key"))
         key = keys.make_key(
             guard.engine,
             label=label,
@@ -151,7 +150,7 @@ def create_key(
 def list_keys(*, as_json: bool) -> None:
     """List the keys."""
     with open_guard() as guard:
-        _permit(guard, "keys.list", Action.MANAGE_KEYS, Target("key"))
+        permit(guard, "keys.list", Action.MANAGE_KEYS, Target("key"))
         found = [key_json(key) for key in keys.list_keys(guard.engine)]
     _show(found, ("id", "label", "institution", "roles", "expires_at", "revoked_at"), as_json)
 
@@ -159,7 +158,7 @@ def list_keys(*, as_json: bool) -> None:
 def revoke_key(key: str, *, as_json: bool) -> None:
     """End a key now."""
     with open_guard() as guard:
-        _permit(guard, "keys.revoke", Action.MANAGE_KEYS, Target("key"))
+        permit(guard, "keys.revoke", Action.MANAGE_KEYS, Target("key"))
         if not keys.revoke_key(guard.engine, key):
             raise keys.KeyRequestError(
                 "There is no key of this number that is valid; zhuzhen keys list shows all."
@@ -171,17 +170,10 @@ def list_emergencies(*, as_json: bool) -> None:
     """List emergency overrides, those without a review first."""
     with open_guard() as guard:
         target = Target("emergency_override")
-        _permit(guard, "emergencies.list", Action.REVIEW_EMERGENCY, target)
+        permit(guard, "emergencies.list", Action.REVIEW_EMERGENCY, target)
         found = [override_json(one) for one in list_overrides(guard.engine)]
     found.sort(key=lambda one: one["reviewed_by"] is not None)
     _show(found, ("id", "actor", "institution", "patient", "begun_at", "reviewed_by"), as_json)
-
-
-def _permit(guard: Guard, operation: str, action: Action, target: Target) -> None:
-    """Record that the operator does it; nothing is done that cannot be recorded."""
-    access = guard.act(operator(), f"cli:{operation}", action)
-    access.require(target)
-    asyncio.run(access.settled())
 
 
 def _word(words: type[_Word], given: str, what: str) -> _Word:

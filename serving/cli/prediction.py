@@ -14,11 +14,14 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 
 from models.errors import InputTooLargeError
 from models.findings import PreRead, Reason, Text, Verdict
+from serving.access import Guard, open_guard
 from serving.answers import Answer, answer_of, write_json
 from serving.cli.answers_table import console_for_people, footnotes_of, table_of
+from serving.cli.operating import permit
 from serving.gate import refuse_unreadable
 from serving.imaging import DEFAULT_LIMITS
 from serving.overlay import draw_overlay, png_of
+from serving.policy import Action
 from serving.recognition import Reading, Recognizer
 from serving.settings import Settings
 from serving.shelf import Shelf
@@ -49,8 +52,8 @@ def predict_files(model: str, files: Sequence[Path], *, out: Path | None, as_jso
     pictures = _picture_paths(files, out)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(settings.threads) as readers:
-        outcomes = readers.map(partial(_read, recognizer), files, pictures)
+    with open_guard() as guard, ThreadPoolExecutor(settings.threads) as readers:
+        outcomes = readers.map(partial(_read, guard, recognizer), files, pictures)
         try:
             all_opened = _show(outcomes, len(files), as_json=as_json)
         except BaseException:
@@ -60,8 +63,9 @@ def predict_files(model: str, files: Sequence[Path], *, out: Path | None, as_jso
     return _ALL_ANSWERED if all_opened else _NOT_ALL_OPENED
 
 
-def _read(recognizer: Recognizer, path: Path, picture: Path | None) -> Outcome:
-    """Read one file and, if wanted, draw its picture."""
+def _read(guard: Guard, recognizer: Recognizer, path: Path, picture: Path | None) -> Outcome:
+    """Read one file and, if wanted, draw its picture; that it is done is on record first."""
+    permit(guard, "predict", Action.RECOGNIZE)
     reading, opened = _reading(recognizer, path)
     # Names need not be valid text; JSON must be.
     source = os.fsencode(path).decode("utf-8", "replace")
