@@ -57,6 +57,7 @@ def build_segmentation(image: ReadImage, maker: Maker) -> Dataset | None:
     )
     # The pixels are the source's own, so what lies where is too (type 2C, PS3.3 C.7.6.1).
     dataset.PatientOrientation = source.header.get("PatientOrientation", "")
+    _add_pixel_measures(dataset, source.header)
     _fix_dimensions(dataset, image, maker)
     return dataset
 
@@ -98,6 +99,21 @@ def _single_frame(header: Dataset) -> Dataset:
     single.update(header)
     del single.NumberOfFrames
     return single
+
+
+def _add_pixel_measures(dataset: Dataset, header: Dataset) -> None:
+    """Say how large pixels are, where the source does; OHIF opens no segmentation without the item.
+
+    Nothing in it is mandatory where pixels have no place in the patient (PS3.3 C.7.6.16.2.1).
+    """
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    if "PixelMeasuresSequence" in shared:
+        return
+    measures = Dataset()
+    spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
+    if spacing:
+        measures.PixelSpacing = list(spacing)
+    shared.PixelMeasuresSequence = [measures]
 
 
 def _fix_dimensions(dataset: Dataset, image: ReadImage, maker: Maker) -> None:

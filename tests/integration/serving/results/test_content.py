@@ -143,6 +143,8 @@ def test_segmentation_marks_the_regions_on_the_sources_pixels() -> None:
     mask = dataset.pixel_array
 
     assert mask.shape == (image.source.header.Rows, image.source.header.Columns)
+    # OHIF opens no segmentation without the item, whether or not it says anything.
+    assert len(dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence) == 1
     rows, columns = np.nonzero(mask)
     regions = image.pre_read.findings[0].regions
     # Regions are drawn on a coarser grid, 40 cells a side.
