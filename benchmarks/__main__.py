@@ -21,6 +21,7 @@ from benchmarks.measures import (
     peers,
     precision,
     reduced_decoding,
+    results,
     throughput,
 )
 from benchmarks.page import page_from, results_json
@@ -39,6 +40,7 @@ MEASURES: Mapping[str, Callable[[Bench], Section]] = {
     "footprint": footprint.measure,
     "audit": audit.measure,
     "access": access.measure,
+    "results": results.measure,
 }
 
 

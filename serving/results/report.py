@@ -103,14 +103,15 @@ class _Image:
         self._revision = revision
 
     def groups(self) -> list[Any]:
-        groups: list[Any] = [self._verdict_group()]
-        for finding in self._image.pre_read.findings:
-            groups.append(self._finding_group(finding))
-            groups += [
-                self._region_group(finding, number, region)
-                for number, region in enumerate(finding.regions, 1)
-            ]
-        return groups
+        """Return the groups, those with regions first: OHIF shows the image of the first one."""
+        findings = self._image.pre_read.findings
+        regions = [
+            self._region_group(finding, number, region)
+            for finding in findings
+            for number, region in enumerate(finding.regions, 1)
+        ]
+        statements = [self._finding_group(finding) for finding in findings]
+        return [*regions, self._verdict_group(), *statements]
 
     def _verdict_group(self) -> sr.MeasurementsAndQualitativeEvaluations:
         pre_read = self._image.pre_read

@@ -102,18 +102,13 @@ def _single_frame(header: Dataset) -> Dataset:
 
 
 def _add_pixel_measures(dataset: Dataset, header: Dataset) -> None:
-    """Say how large pixels are, where the source does; OHIF opens no segmentation without the item.
-
-    Nothing in it is mandatory where pixels have no place in the patient (PS3.3 C.7.6.16.2.1).
-    """
+    """Say how large pixels are, where the source does; OHIF opens no segmentation without it."""
     shared = dataset.SharedFunctionalGroupsSequence[0]
-    if "PixelMeasuresSequence" in shared:
-        return
-    measures = Dataset()
     spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
-    if spacing:
+    if spacing and "PixelMeasuresSequence" not in shared:
+        measures = Dataset()
         measures.PixelSpacing = list(spacing)
-    shared.PixelMeasuresSequence = [measures]
+        shared.PixelMeasuresSequence = [measures]
 
 
 def _fix_dimensions(dataset: Dataset, image: ReadImage, maker: Maker) -> None:
