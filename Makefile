@@ -9,6 +9,7 @@ FULL_ENV := .venv
 # Byte code is written at first use instead: it halves the wait for an environment.
 PIP_INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check \
 	--no-warn-script-location --constraint constraints.txt
+DICOMWEB ?= http://127.0.0.1:8042/dicom-web
 MODEL ?= chest-xray-pneumonia
 
 define require-python
@@ -49,6 +50,11 @@ train: $(FULL_ENV)/.installed  ## Rebuild a model package (MODEL=chest-xray-pneu
 
 bench: $(FULL_ENV)/.installed  ## Measure against peers; writes docs/benchmarks.md
 	$(FULL_ENV)/bin/python -m benchmarks
+
+viewer: $(FULL_ENV)/.installed  ## Show a DICOMweb server in OHIF (DICOMWEB=http://127.0.0.1:8042/dicom-web; needs npm)
+	@test -f .viewer/package/dist/index.html || (mkdir -p .viewer && cd .viewer && \
+	  tar xzf "$$(npm pack --silent @ohif/app@3.13.2)")
+	$(FULL_ENV)/bin/python viewer/serve.py .viewer/package/dist $(DICOMWEB)
 
 clean:  ## Remove environments, caches and the demonstration's output; records and trained models stay
 	rm -rf $(SERVING_ENV) $(FULL_ENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
