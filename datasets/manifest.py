@@ -156,8 +156,8 @@ class Manifest:
         """
         if self.is_table or "://" in sample.path:
             raise DataError(
-                f"{self.source}: {sample.sample_id} is no file here; bring it in first with "
-                "`zhuzhen data import`."
+                f"{self.source}: {sample.sample_id} is no file here: a row of a table, or "
+                "an image that has to be brought in first."
             )
         return self.root / (sample.path or sample.sample_id)
 

@@ -83,11 +83,33 @@ def _dicom_grey(path: Path, name: str) -> NDArray[np.uint8]:
         pixels = pixels[0] if int(dataset.get("NumberOfFrames") or 1) > 1 else pixels
         if pixels.ndim == 3:
             return np.asarray(Image.fromarray(pixels.astype(np.uint8)).convert("L"))
-        shown = apply_voi_lut(apply_rescale(pixels, dataset), dataset).astype(np.float64)
+        rescaled = apply_rescale(pixels, dataset)
+        shown = apply_voi_lut(rescaled, dataset).astype(np.float64)
+        low, high = _range(dataset, rescaled)
     except (OSError, InvalidDicomError, AttributeError, ValueError, RuntimeError) as error:
         raise DataError(
             f"{name} cannot be decoded as a DICOM image; restore the file or drop its row."
         ) from error
-    low, high = float(shown.min()), float(shown.max())
-    grey = np.rint((shown - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+    levels = np.clip((shown - low) / max(high - low, 1e-9), 0, 1) * 255
+    grey = np.rint(levels).astype(np.uint8)
     return 255 - grey if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else grey
+
+
+def _range(dataset: Any, rescaled: NDArray[Any]) -> tuple[float, float]:
+    """Return what is black and what is white after the VOI LUT, as the service shows it.
+
+    Of a table, what it can give (PS3.3 C.11.2.1.1); of a window, what can be stored; without
+    either, all of 8 bits and of more the range that nearly all pixels fill.
+    """
+    from pydicom.pixels.processing import apply_rescale
+
+    bits = int(dataset.BitsStored)
+    if dataset.get("VOILUTSequence"):
+        return 0.0, float(2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1)
+    signed = int(dataset.PixelRepresentation) == 1
+    lowest = -(2 ** (bits - 1)) if signed else 0
+    storable = apply_rescale(np.array([lowest, lowest + 2**bits - 1]), dataset)
+    if dataset.get("WindowWidth") is not None or bits <= 8:
+        return float(storable.min()), float(storable.max())
+    low, high = np.percentile(rescaled, [0.5, 99.5])
+    return float(low), float(high)

@@ -80,11 +80,14 @@ def source_of(kind: str) -> Source:
     Raises:
         DataError: there is none.
     """
-    from datasets.sources import slide_patches, table
+    from datasets.sources import dicom, fhir_ndjson, slide_patches, table
 
     kinds: Mapping[str, Source] = {
         "folder_csv": table.folder_csv,
         "table": table.table,
+        "dicom_folder": dicom.dicom_folder,
+        "dicomweb": dicom.dicomweb,
+        "fhir_ndjson": fhir_ndjson.fhir_ndjson,
         "slide_patches": slide_patches.slide_patches,
     }
     if kind not in kinds:
