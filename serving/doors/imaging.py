@@ -15,6 +15,17 @@ from serving.dicomweb.pixels import (
 from serving.dicomweb.retrieving import retrieve, retrieve_metadata
 from serving.dicomweb.searching import search_instances, search_series, search_studies
 from serving.dicomweb.storing import store
+from serving.dicomweb.workitems import (
+    amend,
+    ask_to_cancel,
+    change_state,
+    create,
+    fetch_events,
+    search,
+    subscribe,
+    unsubscribe,
+)
+from serving.dicomweb.workitems import retrieve as retrieve_item
 from serving.doors.describing import refusals
 from serving.doors.route import DicomService, Handler, Job, Operation, Part, Route
 from serving.node.runtime import open_runtime
@@ -30,6 +41,10 @@ _REFUSALS = {
     "403": "The credential does not allow it.",
     "404": "There is no such study, series, instance or frame.",
     "406": "The Accept header takes nothing that is offered.",
+}
+_ITEM_REFUSALS = _REFUSALS | {
+    "409": "The work item is in another state, claimed by another, or known already.",
+    "413": "The body is too large.",
 }
 _STORE_REFUSALS = _REFUSALS | {
     "409": "Nothing was stored: every instance is in conflict with what is known.",
@@ -115,9 +130,37 @@ def _store_routes() -> tuple[Route, ...]:
     )
 
 
+def _worklist_routes() -> tuple[Route, ...]:
+    items = f"{PREFIX}/workitems"
+    item = f"{items}/{{workitem}}"
+    watcher = f"{item}/subscribers/{{subscriber}}"
+    work, read = Action.WORK_ON_TASKS, Action.READ_WORKLIST
+    found = (
+        ("GET", items, read, search, "Search for work items"),
+        ("POST", items, work, create, "Create a work item"),
+        ("GET", item, read, retrieve_item, "Retrieve a work item"),
+        ("POST", item, work, amend, "Update a work item"),
+        ("PUT", f"{item}/state", work, change_state, "Claim, complete or cancel a work item"),
+        ("POST", f"{item}/cancelrequest", work, ask_to_cancel, "Ask to cancel a work item"),
+        ("POST", watcher, read, subscribe, "Subscribe to a work item"),
+        ("DELETE", watcher, read, unsubscribe, "Unsubscribe from a work item"),
+        (
+            "GET",
+            f"{PREFIX}/subscribers/{{subscriber}}",
+            read,
+            fetch_events,
+            "Fetch the reports that wait for a subscriber",
+        ),
+    )
+    return tuple(
+        Route(method, path, action, handler, _operation(f"{told} (UPS-RS)", _JSON, _ITEM_REFUSALS))
+        for method, path, action, handler, told in found
+    )
+
+
 PART = Part(
     "imaging",
-    routes=(*_store_routes(), *_search_routes(), *_retrieve_routes()),
+    routes=(*_store_routes(), *_search_routes(), *_retrieve_routes(), *_worklist_routes()),
     dicom_services=(
         DicomService("c-echo", Action.VERIFY_CONNECTION),
         DicomService("c-store", Action.STORE_IMAGES),

@@ -7,6 +7,7 @@ from serving.jobs import tables as _jobs
 from serving.privacy import records as _privacy
 from serving.records.base import Base
 from serving.relations import records as _relations
+from serving.worklist import tables as _worklist
 
-MODULES = (_identity, _archive, _jobs, _accounts, _relations, _privacy)
+MODULES = (_identity, _archive, _jobs, _accounts, _relations, _privacy, _worklist)
 METADATA = Base.metadata

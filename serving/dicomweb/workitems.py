@@ -1,0 +1,180 @@
+"""UPS-RS over HTTP (PS3.18 section 11)."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.access import access_of
+from serving.answers import write_json
+from serving.archive.entries import text_of
+from serving.archive.header import Attributes, is_uid
+from serving.dicomweb.context import base_url, runtime_of
+from serving.dicomweb.matching import key_of
+from serving.problems import Problem
+from serving.worklist.items import STATE, TRANSACTION, Worklist
+from serving.worklist.states import State
+
+DICOM_JSON = "application/dicom+json"
+_MOST_BYTES = 1024 * 1024
+Result = TypeVar("Result")
+
+
+async def create(request: Request) -> Response:
+    """`POST /dicom-web/workitems?{UID}`: 201 and where it is."""
+    names = [name for name, value in request.query_params.multi_items() if not value]
+    uid = names[0] if names else f"2.25.{uuid.uuid4().int}"
+    if not is_uid(uid):
+        raise Problem(HTTPStatus.BAD_REQUEST, "The work item in the query is not a UID.")
+    attributes = await _body(request)
+    await _work(request, lambda worklist: worklist.create(uid, attributes))
+    place = f"{base_url(request)}/workitems/{uid}"
+    return Response(status_code=HTTPStatus.CREATED, headers={"Content-Location": place})
+
+
+async def retrieve(request: Request) -> Response:
+    """`GET /dicom-web/workitems/{workitem}`."""
+    uid = request.path_params["workitem"]
+    found = await _work(request, lambda worklist: worklist.get(uid))
+    return Response(write_json([found]), media_type=DICOM_JSON)
+
+
+async def amend(request: Request) -> Response:
+    """`POST /dicom-web/workitems/{workitem}?{Transaction UID}`."""
+    uid = request.path_params["workitem"]
+    attributes = await _body(request)
+    names = list(request.query_params)
+    transaction = names[0] if names else ""
+    await _work(request, lambda worklist: worklist.amend(uid, attributes, transaction))
+    return Response(status_code=HTTPStatus.OK)
+
+
+async def change_state(request: Request) -> Response:
+    """`PUT /dicom-web/workitems/{workitem}/state`: claim, complete, cancel."""
+    uid = request.path_params["workitem"]
+    body = await _body(request)
+    wanted = text_of(body, STATE)
+    if wanted not in tuple(State) or wanted == State.SCHEDULED:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "The body has no Procedure Step State (0074,1000) that can be changed to: expected "
+            "IN PROGRESS, COMPLETED or CANCELED.",
+        )
+    transaction = text_of(body, TRANSACTION)
+    await _work(request, lambda worklist: worklist.change_state(uid, State(wanted), transaction))
+    return Response(status_code=HTTPStatus.OK)
+
+
+async def ask_to_cancel(request: Request) -> Response:
+    """`POST /dicom-web/workitems/{workitem}/cancelrequest`: 202."""
+    uid = request.path_params["workitem"]
+    await _work(request, lambda worklist: worklist.ask_to_cancel(uid))
+    return Response(status_code=HTTPStatus.ACCEPTED)
+
+
+async def search(request: Request) -> Response:
+    """`GET /dicom-web/workitems`: by equal values; `limit` and `offset` page."""
+    wanted: dict[str, str] = {}
+    page = {"limit": "1000", "offset": "0"}
+    for name, value in request.query_params.multi_items():
+        if name in page:
+            page[name] = value
+            continue
+        key = key_of(name)
+        if key is None:
+            raise Problem(HTTPStatus.BAD_REQUEST, "The query has an attribute that is not one.")
+        wanted[key] = value
+    if not all(value.isdecimal() and len(value) < 8 for value in page.values()):
+        raise Problem(HTTPStatus.BAD_REQUEST, "limit or offset is not a whole number from 0.")
+    found = await _work(request, lambda worklist: worklist.search(wanted))
+    first = int(page["offset"])
+    shown = found[first : first + int(page["limit"])]
+    if not shown:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return Response(write_json(shown), media_type=DICOM_JSON)
+
+
+async def subscribe(request: Request) -> Response:
+    """`POST /dicom-web/workitems/{workitem}/subscribers/{subscriber}`: 201."""
+    uid, subscriber = request.path_params["workitem"], _subscriber(request)
+    await _work(request, lambda worklist: worklist.subscribe(uid, subscriber))
+    place = f"{base_url(request)}/subscribers/{subscriber}"
+    return Response(status_code=HTTPStatus.CREATED, headers={"Content-Location": place})
+
+
+async def unsubscribe(request: Request) -> Response:
+    """`DELETE /dicom-web/workitems/{workitem}/subscribers/{subscriber}`."""
+    uid, subscriber = request.path_params["workitem"], _subscriber(request)
+    await _work(request, lambda worklist: worklist.unsubscribe(uid, subscriber))
+    return Response(status_code=HTTPStatus.OK)
+
+
+async def fetch_events(request: Request) -> Response:
+    """`GET /dicom-web/subscribers/{subscriber}`: the reports that wait, each once."""
+    subscriber = _subscriber(request)
+    found = await _work(request, lambda worklist: worklist.fetch_events(subscriber))
+    if not found:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return Response(write_json(found), media_type=DICOM_JSON)
+
+
+async def _work(request: Request, work: Callable[[Worklist], Result]) -> Result:
+    """Do `work` in a transaction of the sender's own institution."""
+    access = access_of(request)
+    access.require(access.own("task"))
+    archive = runtime_of(request).archive
+    institution = str(access.actor.institution)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(
+        None,
+        lambda: archive.write(
+            lambda connection: work(Worklist(connection, archive.keyring, institution))
+        ),
+    )
+
+
+def _subscriber(request: Request) -> str:
+    found = str(request.path_params["subscriber"])
+    if len(found) > 16 or not found.isascii() or not found.isprintable():
+        raise Problem(HTTPStatus.BAD_REQUEST, "The subscriber in the path is not an AE title.")
+    return found
+
+
+async def _body(request: Request) -> Attributes:
+    data = bytearray()
+    async for piece in request.stream():
+        data += piece
+        if len(data) > _MOST_BYTES:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The body has more than {_MOST_BYTES} bytes.",
+                {"Connection": "close"},
+            )
+    try:
+        found: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if not isinstance(found, dict) or not all(map(_is_element, found.items())):
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            f"The body is not one data set as {DICOM_JSON} (PS3.18 annex F).",
+        )
+    return found
+
+
+def _is_element(item: tuple[str, Any]) -> bool:
+    key, element = item
+    return (
+        len(key) == 8
+        and key_of(key) == key
+        and isinstance(element, dict)
+        and isinstance(element.get("vr"), str)
+        and isinstance(element.get("Value", []), list)
+    )
