@@ -5,6 +5,10 @@ Fitting is the business of `training`; here the fitted numbers are applied.
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.errors import PackageInvalidError
 from models.findings import Decision
@@ -63,3 +67,37 @@ class LabelCalibration:
         answer = Decision.PRESENT if probability >= self.operating_point else Decision.ABSENT
         certain = self.conformal_set(probability) == (answer.value,)
         return answer if certain else Decision.INDETERMINATE
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The calibration of all labels of a model, in the order of its logits."""
+
+    labels: tuple[LabelCalibration, ...]
+    exclusive: bool = False
+    """Whether exactly one label is true of each input: the probabilities then sum to 1."""
+
+    def __post_init__(self) -> None:
+        if not self.labels or (self.exclusive and len(self.labels) < 2):
+            raise PackageInvalidError(
+                f"The calibration is of {len(self.labels)} labels; expected one at least, and two "
+                "where they exclude each other."
+            )
+
+    def probabilities(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return the calibrated probabilities of `logits`, both of shape (n, labels).
+
+        Of labels that exclude each other it is the softmax of the scaled logits (temperature and
+        bias scaling: Guo et al., ICML 2017, arXiv:1706.04599), of others each its own sigmoid.
+        """
+        scaled = np.stack(
+            [
+                each.slope * logits[:, at].astype(np.float64) + each.intercept
+                for at, each in enumerate(self.labels)
+            ],
+            axis=1,
+        )
+        if not self.exclusive:
+            return np.asarray(0.5 * (1.0 + np.tanh(0.5 * scaled)))
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -20,6 +20,9 @@ FACT_NAMES: Mapping[str, Text] = {
     "age_years": Text("age in years", "年龄（岁）"),
     "frames": Text("number of frames", "帧数"),
     "presentation_intent": Text("presentation intent", "图像用途"),
+    "source_format": Text("file format", "文件格式"),
+    "rows": Text("rows of pixels", "像素行数"),
+    "columns": Text("columns of pixels", "像素列数"),
 }
 """The facts a rule may name, as people read them."""
 

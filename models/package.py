@@ -20,12 +20,13 @@ from typing import Any
 
 import jsonschema
 
-from models.calibration import LabelCalibration
+from models.calibration import Calibration, LabelCalibration
 from models.errors import PackageInvalidError, PackageTamperedError
 from models.findings import Code, ModelReference, Text
 from models.intended_use import Rule, rules_from
 from models.preprocessing import InputSpec
 from models.reference import Reference
+from models.table import TableSpec, table_spec_from
 
 CHECKSUMS = "SHA256SUMS"
 METADATA = "configs/metadata.json"
@@ -53,15 +54,44 @@ class ModelPackage:
 
     root: Path
     reference_to: ModelReference
-    input_spec: InputSpec
+    spec: InputSpec | TableSpec
+    """What goes in: an image, or named inputs of a person."""
     labels: tuple[Label, ...]
     """In the order of the graph's `logits`."""
+    calibration: Calibration
+    """Of all labels together."""
     rules: tuple[Rule, ...]
     statement: Text
     """The intended use in words."""
     reference: Reference
     onnx_path: Path
     onnx_int8_path: Path | None
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The image that goes in.
+
+        Raises:
+            PackageInvalidError: it is a model of people, which takes none.
+        """
+        if isinstance(self.spec, TableSpec):
+            raise PackageInvalidError(
+                f"{self.reference_to.name} takes named inputs of a person and no image."
+            )
+        return self.spec
+
+    @property
+    def table_spec(self) -> TableSpec:
+        """The named inputs that go in.
+
+        Raises:
+            PackageInvalidError: it is a model of images.
+        """
+        if isinstance(self.spec, InputSpec):
+            raise PackageInvalidError(
+                f"{self.reference_to.name} takes an image and no inputs of a person."
+            )
+        return self.spec
 
     @classmethod
     def load(cls, root: Path) -> "ModelPackage":
@@ -76,11 +106,15 @@ class ModelPackage:
         contract = metadata["zhuzhen"]
         spec = contract["input"]
         int8 = contract["files"].get("int8")
+        labels = _labels(contract["labels"], _json(root / CALIBRATION))
         return cls(
             root=root,
             reference_to=ModelReference(metadata["name"], metadata["version"], digest),
-            input_spec=InputSpec(spec["side_px"], spec["intensity"], spec["clip"]),
-            labels=_labels(contract["labels"], _json(root / CALIBRATION)),
+            spec=table_spec_from(spec) if spec["kind"] == "table" else InputSpec(**spec),
+            labels=labels,
+            calibration=Calibration(
+                tuple(label.calibration for label in labels), contract.get("exclusive", False)
+            ),
             rules=rules_from(contract["intended_use"]["rules"]),
             statement=Text(**contract["intended_use"]["statement"]),
             reference=Reference.load(root / REFERENCE),

@@ -4,7 +4,8 @@
 cannot drift apart. A package's metadata holds an `InputSpec` and nothing else about its input.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,34 @@ from models.errors import PackageInvalidError
 
 _CONTRAST_FLOOR = 1e-3
 """Added to the standard deviation (grey levels 0-255) so that a uniform image gives zeros."""
+_CENTRE, _SCALE = np.float32(127.0), np.float32(128.0)
+"""How the EfficientNet-Lite networks were shown colours: MEAN_RGB 127, STDDEV_RGB 128 (TensorFlow
+TPU models, `efficientnet/lite`)."""
+
+
+class ImageKind(StrEnum):
+    """What an image package is made for."""
+
+    RADIOGRAPH = "radiograph"
+    """One grey channel."""
+    TILE = "tile"
+    """A piece of a stained slide in three colours."""
+
+
+class Intensity(StrEnum):
+    """How grey levels become the network's numbers."""
+
+    STANDARDISED = "standardised"
+    """Each image has mean 0 and standard deviation 1, which takes brightness and contrast of the
+    exposure out of the input."""
+    CENTRED = "centred"
+    """Levels 0 to 255 become -1 to 1: colours mean something and are kept."""
+
+
+_INTENSITY_OF = {
+    ImageKind.RADIOGRAPH.value: Intensity.STANDARDISED.value,
+    ImageKind.TILE.value: Intensity.CENTRED.value,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +52,42 @@ class InputSpec:
     side_px: int
     """Rows and columns of the square input. The aspect ratio is not kept: the images that the
     first model learns from were stored that way."""
-    intensity: str = "standardised"
-    """`standardised`: each image has mean 0 and standard deviation 1, which takes brightness and
-    contrast of the exposure out of the input."""
+    intensity: str = Intensity.STANDARDISED.value
+    """A name out of `Intensity`; it goes with the kind."""
     clip: float = 4.0
-    """Standardised values are held within plus and minus this."""
+    """Standardised values are held within plus and minus this; centred ones need none."""
+    kind: str = field(default=ImageKind.RADIOGRAPH.value, metadata={"later": True})
+    """A name out of `ImageKind`."""
+    um_per_px: float | None = field(default=None, metadata={"later": True})
+    """Of tiles: the scale of the stored image that the model was made for, in micrometres a pixel;
+    `None` where it is not known."""
 
     def __post_init__(self) -> None:
-        if self.intensity != "standardised":
+        if self.intensity != _INTENSITY_OF.get(self.kind):
+            known = ", ".join(f"{kind} with {way}" for kind, way in _INTENSITY_OF.items())
             raise PackageInvalidError(
-                f"The input's intensity is {self.intensity!r}; this version knows only "
-                "'standardised'. Use a package made for this version."
+                f"The input is {self.kind!r} with intensity {self.intensity!r}; this version knows "
+                f"only {known}. Use a package made for this version."
             )
         if not 32 <= self.side_px <= 1024 or self.side_px % 32:
             raise PackageInvalidError(
                 f"The input's side is {self.side_px} px; expected a multiple of 32 from 32 to 1024."
             )
 
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input: 1 grey or 3 colours."""
+        return 1 if self.kind == ImageKind.RADIOGRAPH else 3
+
 
 def resize(pixels: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
-    """Return `pixels`, shape (rows, columns), as a square of (side_px, side_px).
+    """Return `pixels`, shape (rows, columns) or (rows, columns, 3), as a square of `side_px`.
 
     A triangle filter scaled to the reduction (Pillow's bilinear), which of the usual filters comes
     nearest to how the stored 224 px training images were made. `reducing_gap=2` first averages
     whole blocks, several times faster on a full-size radiograph and within a grey level of it.
     """
-    if pixels.shape == (side_px, side_px):
+    if pixels.shape[:2] == (side_px, side_px):
         return pixels
     image = Image.fromarray(np.ascontiguousarray(pixels))
     resized = image.resize((side_px, side_px), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -64,10 +103,35 @@ def standardise(pixels: NDArray[np.uint8], clip: float) -> NDArray[np.float32]:
     return held
 
 
-def prepare(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
-    """Return the network's input for displayed `pixels` of shape (rows, columns).
+def centre(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return grey levels 0 to 255 as about -1 to 1, of whatever shape."""
+    centred: NDArray[np.float32] = (pixels.astype(np.float32) - _CENTRE) / _SCALE
+    return centred
+
+
+def as_input(square: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
+    """Return the network's input for pixels that have its side already.
+
+    Args:
+        square: shape (side_px, side_px), or (side_px, side_px, 3) for a tile.
+        spec: what the network wants to see.
 
     Returns:
-        float32 of shape (1, side_px, side_px): one grey channel.
+        float32 of shape (channels, side_px, side_px).
     """
-    return standardise(resize(pixels, spec.side_px), spec.clip)[np.newaxis]
+    if spec.intensity == Intensity.STANDARDISED:
+        return standardise(square, spec.clip)[np.newaxis]
+    return np.ascontiguousarray(centre(square).transpose(2, 0, 1))
+
+
+def prepare(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
+    """Return the network's input for displayed `pixels`.
+
+    Args:
+        pixels: shape (rows, columns), or (rows, columns, 3) for a tile.
+        spec: what the network wants to see.
+
+    Returns:
+        float32 of shape (channels, side_px, side_px).
+    """
+    return as_input(resize(pixels, spec.side_px), spec)

@@ -50,6 +50,10 @@ class RadiographFacts:
     presentation_intent: str | None = None
     """Presentation Intent Type (0008,0068), else what the SOP class is for: `FOR PRESENTATION` or
     `FOR PROCESSING`, which are raw values that nobody is meant to read (PS3.3 C.8.11.1.1.1)."""
+    rows: int | None = None
+    """Rows of the stored image, where a rule may ask for them."""
+    columns: int | None = None
+    """Columns of the stored image, where a rule may ask for them."""
     remarks: tuple[Text, ...] = ()
     """What in the header was absent, contradictory or absurd and therefore not used, one plain
     sentence each, without any patient's data."""
@@ -74,3 +78,8 @@ class Radiograph:
                 f"Radiograph.pixels must be a non-empty 2-d uint8 array, found shape "
                 f"{self.pixels.shape} of {self.pixels.dtype}."
             )
+
+    @property
+    def grey(self) -> NDArray[np.uint8]:
+        """The grey levels, shape (rows, columns)."""
+        return self.pixels

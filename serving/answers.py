@@ -90,6 +90,8 @@ def _facts(facts: RadiographFacts) -> dict[str, Any]:
     told["age_years"] = None if facts.age_years is None else round(facts.age_years, 2)
     told["age_source"] = facts.age_source.value if facts.age_source else None
     told["remarks"] = [_text(remark) for remark in facts.remarks]
+    # They are among the image's quality.
+    del told["rows"], told["columns"]
     return told
 
 

@@ -7,11 +7,15 @@ uniform or unlike anything the model was made for.
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.errors import InputTooLargeError, UnusableImageError
 from models.findings import ImageQuality, Reason, Text, Verdict
 from models.intended_use import Allowed, Rule, check
+from models.preprocessing import InputSpec
 from models.radiograph import RadiographFacts
-from serving.image_quality import blank
+from serving.image_quality import blank, colourless
 
 _NOT_RAW = Allowed("presentation_intent", ("FOR PRESENTATION",))
 """Holds for every model, and where it is stated alone: what a detector measured, before it is
@@ -46,12 +50,32 @@ def judge_use(rules: tuple[Rule, ...], facts: RadiographFacts) -> Judgement:
     return Judgement(verdict, broken + checked.marginal + checked.unchecked)
 
 
-def judge_pixels(by_use: Judgement, quality: ImageQuality, ood_score: float) -> Judgement:
+def with_scale(judgement: Judgement, spec: InputSpec) -> Judgement:
+    """Add that the scale of a tile was not checked: PNG and JPEG do not state it reliably."""
+    if spec.um_per_px is None:
+        return judgement
+    expected = f"{spec.um_per_px:g} um/px"
+    message = Text(
+        f"the scale of the tile is not stated, so it was not checked (expected about {expected})",
+        f"图块未注明比例尺，未能核对（应约为 {expected}）",
+    )
+    unchecked = Reason("um_per_px", None, expected, message)
+    return Judgement(judgement.verdict, (*judgement.reasons, unchecked))
+
+
+def judge_pixels(
+    by_use: Judgement,
+    quality: ImageQuality,
+    ood_score: float,
+    colours: NDArray[np.uint8] | None = None,
+) -> Judgement:
     """Return the judgement on an input whose facts were `accepted`, now that it was looked at.
 
-    `ood_score` is the distance from what the model was made for, 1.0 at the refusal threshold.
+    `ood_score` is the distance from what the model was made for, 1.0 at the refusal threshold;
+    `colours` are the pixels of a tile, shape (rows, columns, 3).
     """
-    against = tuple(reason for reason in (blank(quality), _too_far(ood_score)) if reason)
+    stain = None if colours is None else colourless(colours)
+    against = tuple(reason for reason in (blank(quality), stain, _too_far(ood_score)) if reason)
     verdict = Verdict.OUT_OF_DISTRIBUTION if against else by_use.verdict
     return Judgement(verdict, against + by_use.reasons)
 

@@ -6,7 +6,11 @@ from PIL import Image
 
 from models.findings import ImageQuality, Reason, Text
 from models.radiograph import Radiograph
+from models.tile import Tile
 
+COLOURLESS_BELOW = 2.0
+"""Mean distance of the strongest from the weakest colour, in levels, under which a tile shows no
+stain. Of 1,743 tiles drawn from both histology sets the palest has 3.9; a grey image has 0."""
 BLANK_BELOW = 0.1
 """Dynamic range under which an image shows nothing to judge: a uniform frame with noise has 0 to
 0.05. The remarks below begin just outside what 800 radiographs drawn from the chest training set
@@ -17,9 +21,9 @@ _BLURRED_BELOW = 2.5
 _SAMPLE_SIDE_PX = 256
 
 
-def measure_quality(radiograph: Radiograph, grid: NDArray[np.uint8]) -> ImageQuality:
-    """Return the quality of `radiograph`, of which `grid` is the square the network sees."""
-    levels = np.cumsum(_histogram(radiograph.pixels))
+def measure_quality(radiograph: Radiograph | Tile, grid: NDArray[np.uint8]) -> ImageQuality:
+    """Return the quality of an image, of which `grid` is the square the network sees."""
+    levels = np.cumsum(_histogram(radiograph.grey))
     low, high = (int(np.searchsorted(levels, levels[-1] * share)) for share in (0.01, 0.99))
     black_and_white = levels[0] + levels[-1] - levels[-2]
     measured = {
@@ -27,8 +31,24 @@ def measure_quality(radiograph: Radiograph, grid: NDArray[np.uint8]) -> ImageQua
         "clipped_fraction": float(black_and_white / levels[-1]),
         "sharpness": float(np.abs(np.diff(grid.astype(np.int16), axis=1)).mean()),
     }
-    remarks = _remarks(radiograph, grid.shape[0], **measured)
+    # What is usual was measured on radiographs; a tile may be small, pale or without detail.
+    is_tile = isinstance(radiograph, Tile)
+    remarks = () if is_tile else _remarks(radiograph, grid.shape[0], **measured)
     return ImageQuality(radiograph.rows, radiograph.columns, **measured, remarks=remarks)
+
+
+def colourless(pixels: NDArray[np.uint8]) -> Reason | None:
+    """Return why a tile of these colours, shape (rows, columns, 3), is not stained, or None."""
+    spread = float((pixels.max(axis=2) - pixels.min(axis=2)).mean())
+    if spread >= COLOURLESS_BELOW:
+        return None
+    found, expected = f"{spread:.1f}", f">= {COLOURLESS_BELOW:g}"
+    message = Text(
+        f"the image has no colours of a stain: red, green and blue differ by {found} levels, "
+        f"expected {expected}; send a tile of a stained slide in colour",
+        f"图像没有染色的颜色：红、绿、蓝相差 {found} 级，应 {expected}；请发送染色切片的彩色图块",
+    )
+    return Reason("colour", found, expected, message)
 
 
 def blank(quality: ImageQuality) -> Reason | None:
@@ -54,7 +74,7 @@ def _histogram(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _remarks(
-    radiograph: Radiograph,
+    radiograph: Radiograph | Tile,
     side_px: int,
     *,
     dynamic_range: float,

@@ -45,7 +45,7 @@ class Network:
         self._warm_up(package)
 
     def run(self, image: NDArray[np.float32]) -> NetworkOutput:
-        """Run the network on one prepared `image` of shape (1, side_px, side_px)."""
+        """Run the network on one prepared `image` of shape (channels, side_px, side_px)."""
         logits, maps, embedding = self._session.run(list(_OUTPUTS), {_INPUT: image[np.newaxis]})
         return NetworkOutput(logits[0], maps[0], embedding[0])
 
@@ -63,7 +63,7 @@ class Network:
         """Run once, for the first run allocates and no request should wait for that."""
         side = package.input_spec.side_px
         try:
-            output = self.run(np.zeros((1, side, side), np.float32))
+            output = self.run(np.zeros((package.input_spec.channels, side, side), np.float32))
         except Exception as error:
             raise _cannot_be_run(package) from error
         labels = len(package.labels)

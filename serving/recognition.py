@@ -1,4 +1,4 @@
-"""From the bytes of one radiograph to a pre-read."""
+"""From the bytes of one radiograph or stained tile to a pre-read."""
 
 import time
 from dataclasses import dataclass, replace
@@ -9,12 +9,13 @@ from models.errors import UnusableImageError
 from models.findings import Decision, Finding, ImageQuality, PreRead, Region, Verdict
 from models.observation import COMPONENTS
 from models.package import Label, ModelPackage
-from models.preprocessing import prepare, resize
+from models.preprocessing import ImageKind, as_input, resize
 from models.radiograph import Radiograph
+from models.tile import Tile
 from serving.evidence import Heat, heat_of, regions_of
-from serving.gate import Judgement, judge_pixels, judge_use, refuse_unreadable
+from serving.gate import Judgement, judge_pixels, judge_use, refuse_unreadable, with_scale
 from serving.image_quality import measure_quality
-from serving.imaging import DEFAULT_LIMITS, ImageLimits, read_radiograph
+from serving.imaging import DEFAULT_LIMITS, ImageLimits, read_radiograph, read_tile
 from serving.inference import Network, NetworkOutput
 from serving.precision import Precision
 
@@ -24,8 +25,8 @@ class Reading:
     """A pre-read together with what a picture of it is drawn from."""
 
     pre_read: PreRead
-    radiograph: Radiograph | None
-    """None where the bytes were unreadable."""
+    radiograph: Radiograph | Tile | None
+    """The image that was read; None where the bytes were unreadable."""
     heats: dict[str, Heat]
     """By label, for the findings that have regions."""
     position: tuple[float, ...] = ()
@@ -51,7 +52,7 @@ class Stopwatch:
 
 
 class Recognizer:
-    """One model package, ready to read radiographs; may be used from several threads at once."""
+    """One model package, ready to read its kind of image, from several threads at once."""
 
     def __init__(
         self,
@@ -65,39 +66,48 @@ class Recognizer:
         self._limits = limits
 
     def read(self, data: bytes, *, full_resolution: bool = False) -> Reading:
-        """Read the radiograph in `data`; whatever the bytes are, the answer is a pre-read.
+        """Read the image in `data`; whatever the bytes are, the answer is a pre-read.
 
         `full_resolution` decodes every pixel, which the network does not need: for comparisons.
         """
         watch = Stopwatch()
         try:
-            radiograph = read_radiograph(
-                data,
-                limits=self._limits,
-                target_side_px=self.package.input_spec.side_px,
-                full_resolution=full_resolution,
-            )
+            radiograph = self._decoded(data, full_resolution)
         except UnusableImageError as error:
             watch.lap("decode")
             return self._close(watch, None, refuse_unreadable(error))
         watch.lap("decode")
-        by_use = judge_use(self.package.rules, radiograph.facts)
+        by_use = with_scale(
+            judge_use(self.package.rules, radiograph.facts), self.package.input_spec
+        )
         if by_use.verdict is not Verdict.ACCEPTED:
             return self._close(watch, radiograph, by_use)
         return self._look(watch, radiograph, by_use)
 
-    def _look(self, watch: Stopwatch, radiograph: Radiograph, by_use: Judgement) -> Reading:
+    def _decoded(self, data: bytes, full_resolution: bool) -> Radiograph | Tile:
+        spec = self.package.input_spec
+        if spec.kind == ImageKind.TILE:
+            return read_tile(data, limits=self._limits)
+        return read_radiograph(
+            data,
+            limits=self._limits,
+            target_side_px=spec.side_px,
+            full_resolution=full_resolution,
+        )
+
+    def _look(self, watch: Stopwatch, radiograph: Radiograph | Tile, by_use: Judgement) -> Reading:
         """Judge by the pixels and, where these are accepted too, say what they show."""
         grid = resize(radiograph.pixels, self.package.input_spec.side_px)
         quality = measure_quality(radiograph, grid)
-        image = prepare(grid, self.package.input_spec)
+        image = as_input(grid, self.package.input_spec)
         watch.lap("prepare")
         output = self._network.run(image)
         watch.lap("network")
         embedding = output.embedding[np.newaxis]
         score = float(self.package.reference.score(embedding)[0])
         position = tuple(self.package.reference.position(embedding, COMPONENTS)[0].tolist())
-        judgement = judge_pixels(by_use, quality, score)
+        colours = radiograph.pixels if isinstance(radiograph, Tile) else None
+        judgement = judge_pixels(by_use, quality, score, colours)
         if judgement.verdict is not Verdict.ACCEPTED:
             refused = self._close(watch, radiograph, judgement, quality=quality, ood_score=score)
             return replace(refused, position=position)
@@ -115,11 +125,12 @@ class Recognizer:
         return replace(reading, position=position)
 
     def _conclude(
-        self, output: NetworkOutput, radiograph: Radiograph
+        self, output: NetworkOutput, radiograph: Radiograph | Tile
     ) -> tuple[tuple[Finding, ...], dict[str, Heat]]:
         findings, heats = [], {}
+        probabilities = self.package.calibration.probabilities(output.logits[np.newaxis])[0]
         for index, label in enumerate(self.package.labels):
-            probability = label.calibration.probability(float(output.logits[index]))
+            probability = float(probabilities[index])
             decision = label.calibration.decide(probability)
             regions: tuple[Region, ...] = ()
             # Evidence for a finding that is absent would be evidence for nothing.
@@ -132,7 +143,7 @@ class Recognizer:
     def _close(
         self,
         watch: Stopwatch,
-        radiograph: Radiograph | None,
+        radiograph: Radiograph | Tile | None,
         judgement: Judgement,
         *,
         quality: ImageQuality | None = None,

@@ -1,4 +1,4 @@
-"""`POST /v1/recognize`: from the body of a request to the answers on its images."""
+"""`/v1/recognize` and `/v1/classify-pathology`: from a request's body to answers on its images."""
 
 import asyncio
 import base64
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models.errors import PackageError, PackageNotFoundError
+from models.preprocessing import ImageKind
 from serving.access import access_of
 from serving.answers import answer_of, write_json
 from serving.metrics import count_reading
@@ -21,6 +22,8 @@ from serving.shelf import Shelf
 from serving.uploads import Upload, is_multipart, receive
 from serving.watching import Watcher
 
+DOORS = {ImageKind.RADIOGRAPH: "/v1/recognize", ImageKind.TILE: "/v1/classify-pathology"}
+"""Where each kind of image is sent."""
 _SWITCH = {"true": True, "false": False}
 
 
@@ -35,7 +38,7 @@ class Options:
 
 
 class ReadingRoom:
-    """Reads radiographs of many requests at the same time, on a fixed number of threads."""
+    """Reads images of many requests at the same time, on a fixed number of threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -57,15 +60,18 @@ class ReadingRoom:
         if self._watcher is not None:
             self._watcher.close()
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request, kind: ImageKind) -> Response:
         """Answer one request: one object for one image, `{"results": [...]}` for multipart.
+
+        `kind` is what the door that the request came to is for.
 
         Raises:
             Problem: the request cannot be served; an image that cannot be read can be.
         """
-        options = options_of(request, self._settings)
+        options = options_of(request, self._default(kind))
         multipart = is_multipart(request)
         recognizer = await self._recognizer(options.model)
+        _require(recognizer, kind)
         async with self._open_bodies:
             uploads = await receive(request, self._settings)
             access = access_of(request)
@@ -82,6 +88,9 @@ class ReadingRoom:
             )
         body = b'{"results":[' + b",".join(answers) + b"]}" if multipart else answers[0]
         return Response(body, media_type="application/json")
+
+    def _default(self, kind: ImageKind) -> str:
+        return self._settings.tile_model if kind is ImageKind.TILE else self._settings.model
 
     async def _recognizer(self, model: str) -> Recognizer:
         ready = self._shelf.ready(model)
@@ -112,7 +121,17 @@ class ReadingRoom:
         return write_json(answer).encode()
 
 
-def options_of(request: Request, settings: Settings) -> Options:
+def _require(recognizer: Recognizer, kind: ImageKind) -> None:
+    made_for = ImageKind(recognizer.package.input_spec.kind)
+    if made_for is not kind:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            f"The model {recognizer.package.reference_to.name} reads a {made_for.value}; send it "
+            f"to {DOORS[made_for]}, or name a model for a {kind.value}.",
+        )
+
+
+def options_of(request: Request, default_model: str) -> Options:
     """Return the options in the query of `request`.
 
     Raises:
@@ -131,4 +150,4 @@ def options_of(request: Request, settings: Settings) -> Options:
             HTTPStatus.BAD_REQUEST,
             "The option overlay is neither true nor false; give one of them.",
         )
-    return Options(query.get("model", settings.model), _SWITCH[overlay])
+    return Options(query.get("model", default_model), _SWITCH[overlay])

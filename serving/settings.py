@@ -21,6 +21,8 @@ class Settings:
 
     model: str = "chest-xray-pneumonia"
     """Model that answers where a request names none: `name` or `name@version`. `ZHUZHEN_MODEL`."""
+    tile_model: str = "breast-idc"
+    """The same for tiles of stained slides. `ZHUZHEN_TILE_MODEL`."""
     precision: Precision = Precision.FP32
     """Which graph of a package is run. `ZHUZHEN_PRECISION`: `fp32` or `int8`."""
     threads: int = 1
@@ -73,6 +75,7 @@ class Settings:
         return cls(
             observe=observe == "on",
             model=environment.get("ZHUZHEN_MODEL", cls().model),
+            tile_model=environment.get("ZHUZHEN_TILE_MODEL", cls().tile_model),
             precision=Precision(precision),
             threads=int(threads),
             requests_per_minute=int(requests),

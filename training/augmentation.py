@@ -172,11 +172,6 @@ class AcquisitionAugmentation(RandomizableTransform):
         return torch.randn(shape, generator=generator)
 
 
-def grey_batch(pixels: NDArray[np.uint8]) -> Tensor:
-    """Return stored images, shape (n, rows, columns), as float32 of (n, 1, rows, columns)."""
-    return torch.from_numpy(pixels.astype(np.float32))[:, None]
-
-
 def _each(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
 

@@ -5,13 +5,13 @@ the class (`datasets.acquisition`) and so that the classes are as frequent as wh
 meant to be used: probabilities fitted on an easy, one-sided validation are overconfident elsewhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import optimize, special
 
-from models.calibration import LabelCalibration
+from models.calibration import Calibration, LabelCalibration
 from models.errors import DataError
 from training import metrics
 
@@ -58,6 +58,66 @@ def fit_weights(
     )
     normalised: NDArray[np.float64] = weights * len(truth)
     return normalised
+
+
+def fit_classes(
+    logits: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    config: CalibrationConfig,
+) -> Calibration:
+    """Fit the calibration of labels that exclude each other.
+
+    Args:
+        logits: shape (n, labels).
+        truth: which label is true, shape (n, labels).
+        weights: shape (n,).
+        config: how.
+
+    Raises:
+        DataError: a class is absent, or the logits do not rise with the classes.
+    """
+    if not truth.any(axis=0).all():
+        raise DataError("Calibration needs validation images of every class.")
+    slope, biases = _temperature(logits, truth, weights)
+    plain = tuple(
+        LabelCalibration(slope, float(bias), 0.5, config.conformal_coverage, 0.0, 1.0)
+        for bias in biases
+    )
+    probability = Calibration(plain, exclusive=True).probabilities(logits)
+    fitted = []
+    for at, each in enumerate(plain):
+        present_from, absent_to = conformal_bounds(
+            probability[:, at], truth[:, at], weights, config.conformal_coverage
+        )
+        fitted.append(replace(each, present_from=present_from, absent_to=absent_to))
+    return Calibration(tuple(fitted), exclusive=True)
+
+
+def _temperature(
+    logits: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return one slope and a bias a class that maximise the weighted likelihood.
+
+    The targets are smoothed as Platt's are, and the biases held near 0: separable classes would
+    otherwise have an infinite slope.
+    """
+    classes = truth.shape[1]
+    counts = (weights[:, None] * truth).sum(axis=0)
+    target = np.where(truth, (counts + 1) / (counts + classes), 0.0)
+    rest = 1 - target.sum(axis=1, keepdims=True)
+    target = np.where(truth, target, rest / (classes - 1))
+
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = np.exp(parameters[0]) * logits + parameters[1:]
+        told = special.log_softmax(scores, axis=1)
+        error = weights[:, None] * (np.exp(told) - target)
+        value = -(weights[:, None] * target * told).sum() + (parameters[1:] ** 2).sum()
+        slope = (error * logits).sum() * np.exp(parameters[0])
+        return float(value), np.concatenate([[slope], error.sum(axis=0) + 2 * parameters[1:]])
+
+    found = optimize.minimize(loss, np.zeros(classes + 1), jac=True, method="BFGS")
+    return float(np.exp(found.x[0])), np.asarray(found.x[1:])
 
 
 def fit(

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.codes import FINDING_CODES, FINDING_NAMES
 from training.config import TrainConfig
+from training.tables.config import TableConfig
 
 _FIGURES = {
     "auc": "AUC",
@@ -13,35 +13,50 @@ _FIGURES = {
     "specificity": "specificity",
     "calibration_error": "expected calibration error",
     "brier": "Brier score",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
 }
 _CAPTIONS = {
     "roc.png": "ROC curves of the test part, plain and shifted; the dots are the operating point.",
     "reliability.png": "How often the finding is present against the probability that was given.",
+    "decision-curve.png": "Net benefit against the threshold at which one would act.",
     "learning.png": "Validation over the epochs of training.",
     "out-of-distribution.png": "Distances of the test part and of inputs of other kinds.",
     "heatmaps.png": "Test images over the whole range of probabilities, with what speaks for it.",
 }
 
 
+_CHEST_LIMITS = (
+    "One hospital, children, two classes: it says nothing about adults, other diseases "
+    "or other hospitals' populations, and has not been tried in clinical use.",
+    "Ages, sexes and devices are not in the data: no subgroup by them can be measured.",
+    "The image's label is that of the source; some images are ambiguous to a reader.",
+    "Regions show what raised the score on a coarse grid, not the outline of a lesion.",
+    "A result of `absent` does not exclude disease.",
+)
+"""Of the configuration that was released before configurations named their limits."""
+
+
 def render_card(config: TrainConfig, evaluation: Mapping[str, Any], figures: Sequence[str]) -> str:
     """Return the card in Markdown; `figures` are files that lie beside it."""
     sections = [
-        _opening(config),
-        _use(config),
+        opening(config),
+        use(config),
         _performance(config, evaluation),
-        _shift(evaluation),
+        _shift(evaluation) if "scenarios" in evaluation else "",
         _changes(evaluation),
         _safety(evaluation),
         _graph(evaluation),
         _data(config, evaluation),
-        _limits(),
-        _pictures(figures),
-        _reproduction(config, evaluation),
+        _limits(config),
+        pictures(figures),
+        reproduction(config, evaluation),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _opening(config: TrainConfig) -> str:
+def opening(config: TrainConfig | TableConfig) -> str:
+    """Return the title and what the model is, and is not."""
     return "\n\n".join(
         (
             f"# {config.name} {config.version}",
@@ -53,13 +68,15 @@ def _opening(config: TrainConfig) -> str:
     )
 
 
-def _use(config: TrainConfig) -> str:
+def use(config: TrainConfig | TableConfig) -> str:
+    """Return the intended use in words, as rules, and the findings with their codes."""
     package = config.package
+    found = [(label, *package.finding(label)) for label in package.labels]
     codes = [
-        f"| {label} | {FINDING_NAMES[label].en} / {FINDING_NAMES[label].zh} | "
-        + ", ".join(f"{code.value} ({code.system})" for code in FINDING_CODES[label])
+        f"| {label} | {name.en} / {name.zh} | "
+        + ", ".join(f"{code.value} ({code.system})" for code in codes)
         + " |"
-        for label in package.labels
+        for label, name, codes in found
     ]
     rules = [f"| {rule['fact']} | {_allowed(rule)} |" for rule in package.rules]
     return "\n".join(
@@ -70,13 +87,19 @@ def _use(config: TrainConfig) -> str:
             "",
             package.statement["zh"],
             "",
-            *_table(("fact of the input", "accepted"), rules),
-            "",
-            "A fact that the input does not state is reported as not checked.",
-            "",
-            *_table(("finding", "name", "codes"), codes),
+            *(_rules(rules) if rules else ()),
+            *table_of(("finding", "name", "codes"), codes),
         ]
     )
+
+
+def _rules(rules: list[str]) -> list[str]:
+    return [
+        *table_of(("fact of the input", "accepted"), rules),
+        "",
+        "A fact that the input does not state is reported as not checked.",
+        "",
+    ]
 
 
 def _assumed_prevalence(config: TrainConfig) -> str:
@@ -92,11 +115,8 @@ def _assumed_prevalence(config: TrainConfig) -> str:
 
 def _performance(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
     test = evaluation["test"]
-    subgroups = test["subgroups"].items()
-    columns = [
-        ("test part", test["figures"]),
-        *((f"{name} and normal", figures) for name, figures in subgroups),
-    ]
+    if "labels" in test:
+        return _performance_of_classes(test)
     decided = test["decisions"]
     return "\n".join(
         [
@@ -108,14 +128,63 @@ def _performance(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
             "",
             _assumed_prevalence(config),
             "",
-            *_figure_table(columns),
+            *figure_table([("test part", test["figures"]), *subgroup_columns(test)]),
+            *too_few(test),
             "",
-            f"Conformal sets at a stated coverage of {decided['stated_coverage']:.0%} hold the "
-            f"truth for {decided['coverage_of_positives']:.1%} of the positives and "
-            f"{decided['coverage_of_negatives']:.1%} of the negatives. The model abstains on "
-            f"{decided['indeterminate_share']:.1%} and is right in "
-            f"{decided['accuracy_where_decided']:.1%} of the rest.",
+            abstention(decided),
         ]
+    )
+
+
+def _performance_of_classes(test: Mapping[str, Any]) -> str:
+    labels = test["labels"]
+    told = [f"- {name}: {abstention(each['decisions'])}" for name, each in labels.items()]
+    return "\n".join(
+        [
+            "## Performance",
+            "",
+            f"{test['images']} images of {test['patients']} groups that nothing was chosen by. "
+            "95 % intervals from resampled groups. The likeliest class is called:",
+            "",
+            *figure_table([("test part", test["figures"])]),
+            "",
+            "Each class against the others, decisions at the packaged operating point:",
+            "",
+            *figure_table([(name, each["figures"]) for name, each in labels.items()]),
+            "",
+            *told,
+        ]
+    )
+
+
+def subgroup_columns(test: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the subgroups that were measured, as columns of a table of figures."""
+    subtypes = ("bacteria", "virus")
+    return [
+        (f"{name} and normal" if name in subtypes else f"{name} (n={figures['images']})", figures)
+        for name, figures in test["subgroups"].items()
+        if not figures.get("too_few")
+    ]
+
+
+def too_few(test: Mapping[str, Any]) -> list[str]:
+    """Return a line that names the subgroups that are too few to be measured, or nothing."""
+    few = [
+        f"{name} ({figures['images']}, {figures['positives']} with the finding)"
+        for name, figures in test["subgroups"].items()
+        if figures.get("too_few")
+    ]
+    return ["", f"Too few to be measured: {'; '.join(few)}."] if few else []
+
+
+def abstention(decided: Mapping[str, Any]) -> str:
+    """Return how well the conformal sets cover, and how often the model abstains."""
+    return (
+        f"Conformal sets at a stated coverage of {decided['stated_coverage']:.0%} hold the "
+        f"truth for {decided['coverage_of_positives']:.1%} of the positives and "
+        f"{decided['coverage_of_negatives']:.1%} of the negatives. The model abstains on "
+        f"{decided['indeterminate_share']:.1%} and is right in "
+        f"{decided['accuracy_where_decided']:.1%} of the rest."
     )
 
 
@@ -135,12 +204,12 @@ def _shift(evaluation: Mapping[str, Any]) -> str:
             "so that the classes look as if acquired alike; the *swapped quarter* is the quarter "
             "of each class that looks most as if acquired as the other.",
             "",
-            *_figure_table(list(shifted.items())),
+            *figure_table(list(shifted.items())),
             "",
             f"Scenarios: {scenarios['images']} test images of one class, or of each in its own "
             "way, changed as another department might have made them.",
             "",
-            *_table(("scenario", "AUC", "sensitivity", "specificity"), rows),
+            *table_of(("scenario", "AUC", "sensitivity", "specificity"), rows),
         ]
     )
 
@@ -156,10 +225,16 @@ def _changes(evaluation: Mapping[str, Any]) -> str:
         [
             "## When the image is changed",
             "",
-            f"{robustness['images']} test images, all changed alike. With the lungs covered the "
-            "AUC should fall towards 0.5: what is left of it is not the finding.",
+            f"{robustness['images']} test images, all changed alike. "
+            + (
+                "With the lungs covered the AUC should fall towards 0.5: what is left of it is not "
+                "the finding."
+                if "lungs covered" in robustness["changes"]
+                else "Where nothing but the mean colour is left, what is still told apart is the "
+                "stain and not the tissue."
+            ),
             "",
-            *_table(("change", "AUC", "accuracy", "mean change of the probability"), rows),
+            *table_of(("change", "AUC", "accuracy", "mean change of the probability"), rows),
         ]
     )
 
@@ -176,7 +251,7 @@ def _safety(evaluation: Mapping[str, Any]) -> str:
             "Share of each kind whose distance from the training images is above 1. The rules of "
             "the intended use come before this and are not counted here.",
             "",
-            *_table(("input", "images", "refused", "median distance"), rows),
+            *table_of(("input", "images", "refused", "median distance"), rows),
         ]
     )
 
@@ -218,27 +293,19 @@ def _data(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def _limits() -> str:
-    return "\n".join(
-        [
-            "## Limits",
-            "",
-            "- One hospital, children, two classes: it says nothing about adults, other diseases "
-            "or other hospitals' populations, and has not been tried in clinical use.",
-            "- Ages, sexes and devices are not in the data: no subgroup by them can be measured.",
-            "- The image's label is that of the source; some images are ambiguous to a reader.",
-            "- Regions show what raised the score on a coarse grid, not the outline of a lesion.",
-            "- A result of `absent` does not exclude disease.",
-        ]
-    )
+def _limits(config: TrainConfig) -> str:
+    limits = config.package.limits or _CHEST_LIMITS
+    return "\n".join(["## Limits", "", *(f"- {limit}" for limit in limits)])
 
 
-def _pictures(figures: Sequence[str]) -> str:
+def pictures(figures: Sequence[str]) -> str:
+    """Return the pictures that lie beside the card, with their captions."""
     shown = [f"![{_CAPTIONS.get(name, name)}]({name})" for name in figures]
     return "\n\n".join(["## Pictures", *shown])
 
 
-def _reproduction(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
+def reproduction(config: TrainConfig | TableConfig, evaluation: Mapping[str, Any]) -> str:
+    """Return how the package was made, with the digests of all that decided it."""
     provenance = evaluation["provenance"]
     code = provenance["code"]
     return "\n".join(
@@ -264,17 +331,20 @@ def _allowed(rule: Mapping[str, Any]) -> str:
     return f"from {rule['minimum']:g} to below {rule['below']:g}, margin {margin:g}"
 
 
-def _figure_table(columns: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+def figure_table(columns: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Return the lines of a table of figures with intervals, one column for each group."""
     rows = [
         f"| {title} | " + " | ".join(_interval(figures[name]) for _, figures in columns) + " |"
         for name, title in _FIGURES.items()
+        if all(name in figures for _, figures in columns)
     ]
-    return _table(("figure", *(title for title, _ in columns)), rows)
+    return table_of(("figure", *(title for title, _ in columns)), rows)
 
 
 def _interval(entry: Mapping[str, float]) -> str:
     return f"{entry['value']:.3f} ({entry['low']:.3f}-{entry['high']:.3f})"
 
 
-def _table(columns: Sequence[str], rows: Sequence[str]) -> list[str]:
+def table_of(columns: Sequence[str], rows: Sequence[str]) -> list[str]:
+    """Return the lines of a table in Markdown."""
     return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]

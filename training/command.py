@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -49,12 +50,19 @@ def train(
 
 def _train(model: str, data: Path, out: Path, reviews: Path | None) -> ModelPackage:
     # Torch and MLflow take seconds to import, which a mistyped option need not wait for.
-    from training.config import load_config
+    from training.config import TrainConfig, load_any_config
     from training.pipeline import Places, run
 
-    config = load_config(model)
+    config = load_any_config(model)
+    places = Places(data, home(), out)
     with ProgressWatch() as watch:
-        return run(config, Places(data, home(), out, reviews), watch)
+        if isinstance(config, TrainConfig):
+            return run(config, replace(places, reviews=reviews), watch)
+        if reviews is not None:
+            raise DataError("Reviews are of images; a model of people is not trained on them.")
+        from training.tables.pipeline import run_table
+
+        return run_table(config, places, watch)
 
 
 def _data_folder(given: Path | None) -> Path:

@@ -17,12 +17,17 @@ from training.augmentation import AugmentationConfig
 from training.calibrating import CalibrationConfig
 from training.evaluation import EvaluationConfig
 from training.export import ExportConfig
+from training.later import later
 from training.loop import LoopConfig, NetworkConfig, OptimisationConfig, SelectionConfig
 from training.packaging import PackageConfig
 from training.quantisation import QuantisationConfig
 from training.reference_fit import ReferenceConfig
 from training.released_graph import GraphConfig
 from training.sampling import SamplingConfig
+from training.tile_augmentation import TileAugmentationConfig
+
+if typing.TYPE_CHECKING:
+    from training.tables.config import TableConfig
 
 FOLDER = Path(__file__).parent / "configs"
 COMBINATIONS = ("ensemble", "soup")
@@ -70,6 +75,9 @@ class AcquisitionConfig:
     swapped_share: float = 0.25
     weight_floor: float = 0.02
     seed: int = 0
+    measured: bool = later(True)
+    """Whether acquisition is told from the pixels: of stained tiles, colour and texture are what
+    a reader looks at, and there is nothing to match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,7 @@ class TrainConfig:
     export: ExportConfig = ExportConfig()
     quantisation: QuantisationConfig = QuantisationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
 
     @property
     def loop(self) -> LoopConfig:
@@ -123,6 +132,7 @@ class TrainConfig:
             self.optimisation,
             self.augmentation,
             self.selection,
+            self.tile_augmentation,
         )
 
 
@@ -132,14 +142,30 @@ def available() -> list[str]:
 
 
 def load_config(name: str) -> TrainConfig:
+    """Read the configuration of a model of images; see `load_any_config`.
+
+    Raises:
+        ConfigError: it is of another kind, too.
+    """
+    config = load_any_config(name)
+    if not isinstance(config, TrainConfig):
+        raise ConfigError(f"{name} is the configuration of a model of people, not of images.")
+    return config
+
+
+def load_any_config(name: str) -> "TrainConfig | TableConfig":
     """Read the configuration `name` of the project, or of the YAML file at that path.
 
     Raises:
         ConfigError: it is absent, or a key is unknown, missing or of the wrong kind.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    built = _build(TrainConfig, _read(path, name), "")
-    return typing.cast(TrainConfig, built)
+    content = _read(path, name)
+    if content.get("kind") == "table":
+        from training.tables.config import TableConfig  # it is built upon this module
+
+        return typing.cast(TableConfig, _build(TableConfig, content, ""))
+    return typing.cast(TrainConfig, _build(TrainConfig, content, ""))
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:
@@ -198,7 +224,9 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
         name: _build(hints[name], each, f"{where}.{name}".strip("."))
         for name, each in given.items()
     }
-    needed = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in given]
+    absent = dataclasses.MISSING
+    without = [n for n, f in fields.items() if f.default is absent and f.default_factory is absent]
+    needed = [name for name in without if name not in given]
     if needed:
         raise ConfigError(f"{where or 'The configuration'} lacks the key {needed[0]!r}.")
     return kind(**built)

@@ -10,16 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from datasets.acquisition import ShiftedValidation
 from datasets.manifest import Manifest
-from models.calibration import LabelCalibration
+from models.calibration import Calibration
 from models.findings import Decision
 from training import metrics
 from training.graph_run import GraphRunner
+from training.later import later
 from training.metrics import Scored
-from training.perturbations import ROBUSTNESS, SHORTCUTS
+from training.perturbations import changes_of
 from training.scenarios import SCENARIOS, apply_scenario
+
+AGE_BANDS = (18, 30, 40, 50, 60, 70, 80)
+"""Limits of the bands of age, in years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,77 +36,98 @@ class EvaluationConfig:
     """Images of the test part that the perturbations are applied to."""
     far_images: int = 50
     """Pictures of each kind of far input."""
+    subgroup_fewest: int = later(30)
+    """A subgroup of fewer samples, or with fewer than a third of it of either class, is named and
+    not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One part of the data with what the graph says of it, for the first label."""
+    """One part of the data with what the model says of it."""
 
     manifest: Manifest
     """The part's samples."""
-    pixels: NDArray[np.uint8]
-    """Their stored images."""
-    logits: NDArray[np.float64]
-    """Shape (samples,)."""
-    shifted: ShiftedValidation
-    """The acquisition weights of the part's samples."""
-    calibration: LabelCalibration
+    probability: NDArray[np.float64]
+    """Calibrated, shape (samples, labels)."""
+    calibration: Calibration
+    shifted: ShiftedValidation | None = None
+    """The acquisition weights of the part's samples, where they were measured."""
+    pixels: NDArray[np.uint8] | None = None
+    """Their stored images; none of a table."""
+    weights: NDArray[np.float64] | None = None
+    """How much each sample counts, shape (samples,): 1, or what makes up for censoring."""
 
     @property
-    def probability(self) -> NDArray[np.float64]:
-        """Calibrated, shape (samples,)."""
-        return probabilities(self.logits, self.calibration)
+    def truth(self) -> NDArray[np.bool_]:
+        """Which label is true, shape (samples, labels)."""
+        return np.asarray(self.manifest.targets() == 1)
 
-    def scored(self, weights: NDArray[np.float64] | None = None) -> Scored:
-        """Return the probabilities with the truth, every image counting once by default."""
-        truth = self.manifest.targets()[:, 0].astype(np.bool_)
-        counted = np.ones(len(truth)) if weights is None else weights
-        return Scored(truth, self.probability, self.manifest.groups(), counted)
-
-
-def probabilities(
-    logits: NDArray[np.floating[Any]], calibration: LabelCalibration
-) -> NDArray[np.float64]:
-    """Return the calibrated probability of each logit, by serving's own arithmetic."""
-    return np.array([calibration.probability(float(logit)) for logit in logits])
+    def scored(self, at: int = 0, weights: NDArray[np.float64] | None = None) -> Scored:
+        """Return the probabilities of the label `at` with the truth."""
+        own = np.ones(len(self.manifest)) if self.weights is None else self.weights
+        counted = own if weights is None else weights
+        return Scored(self.truth[:, at], self.probability[:, at], self.manifest.groups(), counted)
 
 
 def measure_part(part: Evaluated, config: EvaluationConfig, seed: int) -> dict[str, Any]:
-    """Return figures with intervals for the whole part, its subgroups and its shifted forms."""
-    point = part.calibration.operating_point
+    """Return figures with intervals for the whole part and, of several labels, for each."""
+    counts = {"images": len(part.manifest), "patients": len(set(part.manifest.groups()))}
+    if len(part.manifest.labels) == 1:
+        return counts | _measure_label(part, 0, config, seed)
+    truth, probability = part.truth, part.probability
+    figures = metrics.bootstrap_groups(
+        part.manifest.groups(),
+        lambda drawn: metrics.score_classes(truth[drawn], probability[drawn]),
+        config.bootstrap_repeats,
+        seed,
+    )
+    labels = {
+        label: _measure_label(part, at, config, seed)
+        for at, label in enumerate(part.manifest.labels)
+    }
+    return counts | {"figures": figures, "labels": labels}
 
-    def with_intervals(scored: Scored) -> dict[str, dict[str, float]]:
-        def figures(drawn: Scored) -> dict[str, float]:
-            return metrics.score_all(drawn, point)
 
-        return metrics.bootstrap(scored, figures, config.bootstrap_repeats, seed)
+def _measure_label(part: Evaluated, at: int, config: EvaluationConfig, seed: int) -> dict[str, Any]:
+    """Return figures for one label, its subgroups and its shifted forms."""
+    plain = part.scored(at)
+    point = part.calibration.labels[at].operating_point
 
-    plain = part.scored()
-    swapped = np.flatnonzero(part.shifted.swapped)
+    def with_intervals(scored: Scored) -> dict[str, Any]:
+        return metrics.bootstrap(
+            scored,
+            lambda drawn: metrics.score_all(drawn, point),
+            config.bootstrap_repeats,
+            seed,
+        )
+
     result: dict[str, Any] = {
-        "images": len(part.manifest),
-        "patients": len(set(part.manifest.groups())),
         "positives": int(plain.truth.sum()),
         "figures": with_intervals(plain),
-        "shifted": {
-            "matched weights": with_intervals(part.scored(part.shifted.weights)),
-            "swapped quarter": {"images": len(swapped)} | with_intervals(plain.take(swapped)),
-        },
+        "decision_curve": metrics.decision_curve(plain),
         "subgroups": {},
-        "decisions": decisions(part),
+        "decisions": decisions(part, at),
     }
-    for subtype, indices in _subgroups(part.manifest).items():
-        result["subgroups"][subtype] = {
-            "images": len(indices),
-            **with_intervals(plain.take(indices)),
+    if part.shifted is not None:
+        swapped = np.flatnonzero(part.shifted.swapped)
+        result["shifted"] = {
+            "matched weights": with_intervals(part.scored(at, part.shifted.weights)),
+            "swapped quarter": {"images": len(swapped)} | with_intervals(plain.take(swapped)),
         }
+    for name, indices in subgroups(part.manifest, plain.truth).items():
+        counts = {"images": len(indices), "positives": int(plain.truth[indices].sum())}
+        fewest = min(counts["positives"], counts["images"] - counts["positives"])
+        few = counts["images"] < config.subgroup_fewest or fewest < config.subgroup_fewest / 3
+        # Too few samples give an interval that tells nothing, and a figure that tempts.
+        told = {"too_few": True} if few else with_intervals(plain.take(indices))
+        result["subgroups"][name] = counts | told
     return result
 
 
-def decisions(part: Evaluated) -> dict[str, Any]:
+def decisions(part: Evaluated, at: int = 0) -> dict[str, Any]:
     """Return how often the model decides and abstains, and what its conformal sets cover."""
-    calibration, probability = part.calibration, part.probability
-    truth = part.scored().truth
+    calibration, probability = part.calibration.labels[at], part.probability[:, at]
+    truth = part.truth[:, at]
     decided = [calibration.decide(p) for p in probability]
     sets = [calibration.conformal_set(p) for p in probability]
     answers = np.where(truth, Decision.PRESENT.value, Decision.ABSENT.value)
@@ -122,19 +148,17 @@ def measure_robustness(
     part: Evaluated, runner: GraphRunner, config: EvaluationConfig
 ) -> dict[str, Any]:
     """Return what changes of the image do to the figures, and what is left without the lungs."""
-    chosen = _thinned(part, config)
-    before = part.scored().take(chosen)
-    point = part.calibration.operating_point
-    result: dict[str, Any] = {"unchanged": metrics.score_all(before, point)}
-    for name, change in {**ROBUSTNESS, **SHORTCUTS}.items():
-        logits = runner.on_images([change(part.pixels[i]) for i in chosen]).logits[:, 0]
-        changed = probabilities(logits, part.calibration)
-        after = Scored(before.truth, changed, before.groups, before.weights)
-        result[name] = metrics.score_all(after, point) | {
-            "mean_probability_change": float(np.abs(changed - before.probability).mean()),
-            "changed_decisions": float(
-                ((changed >= point) != (before.probability >= point)).mean()
-            ),
+    chosen, pixels = _thinned(part, config)
+    before = _taken(part, chosen, part.probability[chosen])
+    result: dict[str, Any] = {"unchanged": _figures(before)}
+    for name, change in changes_of(runner.spec.kind).items():
+        outputs = runner.on_images([change(image) for image in pixels])
+        after = _taken(part, chosen, part.calibration.probabilities(outputs.logits))
+        points = np.array([label.operating_point for label in part.calibration.labels])
+        crossed = (after.probability >= points) != (before.probability >= points)
+        result[name] = _figures(after) | {
+            "mean_probability_change": float(np.abs(after.probability - before.probability).mean()),
+            "changed_decisions": float(crossed.any(axis=1).mean()),
         }
     return {"images": len(chosen), "changes": result}
 
@@ -143,15 +167,13 @@ def measure_scenarios(
     part: Evaluated, runner: GraphRunner, config: EvaluationConfig
 ) -> dict[str, Any]:
     """Return the figures under each acquisition scenario, at the one packaged operating point."""
-    chosen = _thinned(part, config)
-    before = part.scored().take(chosen)
-    point = part.calibration.operating_point
+    chosen, pixels = _thinned(part, config)
+    positive = np.asarray(part.truth[chosen].any(axis=1))
     result = {}
     for name in SCENARIOS:
-        changed = apply_scenario(name, part.pixels[chosen], before.truth)
-        probability = probabilities(runner.on_images(changed).logits[:, 0], part.calibration)
-        after = Scored(before.truth, probability, before.groups, before.weights)
-        result[name] = metrics.score_all(after, point)
+        outputs = runner.on_images(apply_scenario(name, pixels, positive))
+        probability = part.calibration.probabilities(outputs.logits)
+        result[name] = _figures(_taken(part, chosen, probability))
     areas = [figures["auc"] for figures in result.values()]
     return {
         "images": len(chosen),
@@ -161,16 +183,59 @@ def measure_scenarios(
     }
 
 
-def _thinned(part: Evaluated, config: EvaluationConfig) -> NDArray[np.intp]:
-    """Return evenly spread positions of about `robustness_images` samples."""
+def _taken(
+    part: Evaluated, chosen: NDArray[np.intp], probability: NDArray[np.float64]
+) -> Evaluated:
+    return Evaluated(part.manifest.subset(chosen), probability, part.calibration)
+
+
+def _figures(part: Evaluated) -> dict[str, float]:
+    """Return the figures without intervals: of the one label, or of the classes together."""
+    if len(part.manifest.labels) > 1:
+        return metrics.score_classes(part.truth, part.probability)
+    return metrics.score_all(part.scored(), part.calibration.labels[0].operating_point)
+
+
+def _thinned(
+    part: Evaluated, config: EvaluationConfig
+) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+    """Return evenly spread positions of about `robustness_images` samples, and their images."""
     every = max(1, len(part.manifest) // config.robustness_images)
-    return np.arange(0, len(part.manifest), every)
+    chosen = np.arange(0, len(part.manifest), every)
+    pixels = part.pixels if part.pixels is not None else np.zeros((len(part.manifest), 0), np.uint8)
+    return chosen, pixels[chosen]
 
 
 def epoch_scores(
+    logits: NDArray[np.float32],
+    targets: NDArray[np.int8],
+    shifted: ShiftedValidation | None,
+    exclusive: bool,
+) -> dict[str, float]:
+    """Return the validation scores that training is steered by.
+
+    `auc` is the mean over the labels. Classes that exclude each other have the `accuracy` of the
+    likeliest, and `loss_gain`, the cross-entropy below that of guessing, which still tells networks
+    apart where hardly one image is called wrongly. `shifted_*` are there where the acquisition was
+    measured.
+    """
+    columns = range(targets.shape[1])
+    areas = [metrics.auc(targets[:, at] == 1, logits[:, at].astype(np.float64)) for at in columns]
+    scores = {"auc": float(np.mean(areas))}
+    if exclusive:
+        likeliest = logits.argmax(axis=1)
+        scores["accuracy"] = float((targets[np.arange(len(targets)), likeliest] == 1).mean())
+        told = special.log_softmax(logits.astype(np.float64), axis=1)[targets == 1]
+        scores["loss_gain"] = float(np.log(len(columns)) + told.mean())
+    if shifted is not None:
+        scores |= _shifted_scores(logits, np.asarray(targets.any(axis=1)), shifted)
+    return scores
+
+
+def _shifted_scores(
     logits: NDArray[np.float32], truth: NDArray[np.bool_], shifted: ShiftedValidation
 ) -> dict[str, float]:
-    """Return the validation scores that training is steered by, for the first label.
+    """Return the scores of the first label under the shifted validation.
 
     `shifted_auc` is the mean of the matched and the swapped one: the first uses all images, the
     second those that matter most.
@@ -182,7 +247,6 @@ def epoch_scores(
     called = score >= 0
     ones = np.ones(int(chosen.sum()))
     return {
-        "auc": metrics.auc(truth, score),
         "matched_auc": matched,
         "swapped_auc": swapped,
         "shifted_auc": (matched + swapped) / 2,
@@ -197,16 +261,39 @@ def headline(evaluation: Mapping[str, Any]) -> dict[str, float]:
     test = evaluation["test"]
     flat = {f"test_{name}": entry["value"] for name, entry in test["figures"].items()}
     for shift, short in (("matched weights", "matched"), ("swapped quarter", "swapped")):
-        for name in ("auc", "accuracy"):
+        for name in ("auc", "accuracy") if "shifted" in test else ():
             flat[f"test_{short}_{name}"] = test["shifted"][shift][name]["value"]
     return flat
 
 
-def _subgroups(manifest: Manifest) -> dict[str, NDArray[np.intp]]:
-    """Return each subtype that has a finding, together with all images that have none."""
-    subtypes, truth = manifest.subtypes(), manifest.targets()[:, 0].astype(np.bool_)
+def subgroups(manifest: Manifest, truth: NDArray[np.bool_]) -> dict[str, NDArray[np.intp]]:
+    """Return the positions of each subgroup, by name.
+
+    Each subtype that has the finding is taken with all samples that do not; sites, sexes and bands
+    of age are taken as they are. What the whole part is alike in makes no subgroup.
+    """
+    subtypes = manifest.subtypes()
+    found = {}
     names = sorted(set(subtypes[truth].tolist()))
-    return {name: np.flatnonzero((subtypes == name) | ~truth) for name in names}
+    for name in names if len(names) > 1 else ():
+        found[name] = np.flatnonzero((subtypes == name) | ~truth)
+    bands = np.array([_band(age) for age in manifest.ages_years()])
+    for values in (manifest.sites(), manifest.sexes(), bands):
+        known = sorted(set(values.tolist()) - {""})
+        for value in known if len(known) > 1 else ():
+            found[str(value)] = np.flatnonzero(values == value)
+    return found
+
+
+def _band(age_years: float) -> str:
+    if not np.isfinite(age_years):
+        return ""
+    at = int(np.searchsorted(AGE_BANDS, age_years, side="right"))
+    if at == len(AGE_BANDS):
+        return f"{AGE_BANDS[-1]} years and over"
+    return (
+        f"under {AGE_BANDS[0]} years" if at == 0 else f"{AGE_BANDS[at - 1]}-{AGE_BANDS[at]} years"
+    )
 
 
 def _mean(values: NDArray[np.bool_]) -> float | None:

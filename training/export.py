@@ -52,11 +52,14 @@ class Parity:
     images: int
 
 
-def write_onnx(graph: ReleasedGraph, side_px: int, path: Path) -> None:
-    """Write `graph` to `path` with a dynamic batch and the weights inside the file."""
+def write_onnx(graph: ReleasedGraph, shape: tuple[int, int], path: Path) -> None:
+    """Write `graph` to `path` with a dynamic batch and the weights inside the file.
+
+    `shape` holds the channels and the side in pixels of its input.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two images: a batch of one would be taken for a constant.
-    example = torch.zeros(2, 1, side_px, side_px)
+    example = torch.zeros(2, shape[0], shape[1], shape[1])
     batch = torch.export.Dim("batch", min=1, max=4096)
     with _quiet_exporter():
         program = torch.onnx.export(
@@ -78,7 +81,7 @@ def write_onnx(graph: ReleasedGraph, side_px: int, path: Path) -> None:
 def check_parity(
     graph: ReleasedGraph, path: Path, inputs: NDArray[np.float32], config: ExportConfig
 ) -> Parity:
-    """Compare the graph at `path` with PyTorch on `inputs`, shape (n, 1, side, side).
+    """Compare the graph at `path` with PyTorch on `inputs`, shape (n, channels, side, side).
 
     Both are also run image by image for the first few, since a batch may be treated differently.
 

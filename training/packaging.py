@@ -14,9 +14,10 @@ import monai
 import numpy as np
 import torch
 
-from models.calibration import LabelCalibration
+from models.calibration import Calibration
 from models.codes import FINDING_CODES, FINDING_NAMES
 from models.errors import PackageInvalidError
+from models.findings import Code, Text
 from models.package import (
     CALIBRATION,
     CARD,
@@ -30,6 +31,8 @@ from models.package import (
 )
 from models.preprocessing import InputSpec
 from models.reference import Reference
+from models.table import TableSpec
+from training.later import later
 
 INFERENCE = "configs/inference.json"
 MONAI_SCHEMA = (
@@ -58,6 +61,28 @@ class PackageConfig:
     """The intended use in words, under `en` and `zh`."""
     rules: tuple[Mapping[str, Any], ...]
     """The intended use as rules; see `models.intended_use`."""
+    limits: tuple[str, ...] = later(())
+    """What a user must know that the model cannot do, for the card."""
+    findings: tuple[Mapping[str, Any], ...] = later(())
+    """Labels that `models.codes` does not have: `label`, `en`, `zh`, and `codes` with `system`,
+    `value` and `display`."""
+
+    def finding(self, label: str) -> tuple[Text, tuple[Code, ...]]:
+        """Return the name and the codes of `label`.
+
+        Raises:
+            PackageInvalidError: neither the configuration nor `models.codes` knows it.
+        """
+        for own in self.findings:
+            if own["label"] == label:
+                codes = tuple(Code(**code) for code in own["codes"])
+                return Text(own["en"], own["zh"]), codes
+        if label not in FINDING_CODES:
+            raise PackageInvalidError(
+                f"models.codes has no finding {label!r}; known are {', '.join(FINDING_CODES)}. "
+                "Name others under package.findings."
+            )
+        return FINDING_NAMES[label], FINDING_CODES[label]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +92,9 @@ class Contents:
     name: str
     version: str
     config: PackageConfig
-    input_spec: InputSpec
-    calibration: Mapping[str, LabelCalibration]
+    input_spec: InputSpec | TableSpec
+    calibration: Calibration
+    """Of the labels, in their order."""
     calibration_facts: Mapping[str, Any]
     """How the calibration was fitted; kept beside it."""
     reference: Reference
@@ -99,7 +125,8 @@ def write_package(contents: Contents, root: Path) -> ModelPackage:
     if contents.onnx_int8 is not None:
         shutil.copyfile(contents.onnx_int8, building / ONNX_INT8)
     _write_json(building / METADATA, metadata(contents))
-    _write_json(building / INFERENCE, inference_config())
+    if isinstance(contents.input_spec, InputSpec):
+        _write_json(building / INFERENCE, inference_config())
     _write_json(building / CALIBRATION, _calibration(contents))
     _write_json(building / EVALUATION, contents.evaluation)
     contents.reference.save(building / REFERENCE)
@@ -137,8 +164,9 @@ def metadata(contents: Contents) -> dict[str, Any]:
         "network_data_format": _network_data_format(spec, config.labels),
         "zhuzhen": {
             "contract": 1,
-            "input": {"kind": "radiograph", **asdict(spec)},
-            "labels": [_label(name) for name in config.labels],
+            "input": _input(spec),
+            **({"exclusive": True} if contents.calibration.exclusive else {}),
+            "labels": [_label(config, name) for name in config.labels],
             "intended_use": {
                 "statement": dict(config.statement),
                 "rules": [dict(rule) for rule in config.rules],
@@ -169,8 +197,9 @@ def inference_config() -> dict[str, Any]:
         "device": "cpu",
         "metadata": f"$json.loads(pathlib.Path(@bundle_root, '{METADATA}').read_text('utf-8'))",
         "input": "$@metadata['zhuzhen']['input']",
-        "preprocessing": "$InputSpec(@input['side_px'], @input['intensity'], @input['clip'])",
-        "pixels": "$numpy.asarray(Image.open(@image_path).convert('L'))",
+        "preprocessing": "$InputSpec(**@input)",
+        "mode": "$'L' if @preprocessing.channels == 1 else 'RGB'",
+        "pixels": "$numpy.asarray(Image.open(@image_path).convert(@mode))",
         "network_def": {
             "_target_": "onnxruntime.InferenceSession",
             "path_or_bytes": f"$str(pathlib.Path(@bundle_root, '{ONNX}'))",
@@ -181,17 +210,21 @@ def inference_config() -> dict[str, Any]:
     }
 
 
-def _network_data_format(spec: InputSpec, labels: tuple[str, ...]) -> dict[str, Any]:
+def _network_data_format(spec: InputSpec | TableSpec, labels: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(spec, TableSpec):
+        return _table_data_format(spec, labels)
     channels = {str(index): label for index, label in enumerate(labels)}
     common = {"dtype": "float32", "is_patch_data": False}
     image = {
         "type": "image",
         "format": "magnitude",
-        "modality": "CR",
-        "num_channels": 1,
+        "modality": "CR" if spec.channels == 1 else "SM",
+        "num_channels": spec.channels,
         "spatial_shape": [spec.side_px, spec.side_px],
-        "value_range": [-spec.clip, spec.clip],
-        "channel_def": {"0": "grey level, standardised within the image"},
+        "value_range": [-spec.clip, spec.clip] if spec.channels == 1 else [-1, 1],
+        "channel_def": {"0": "grey level, standardised within the image"}
+        if spec.channels == 1
+        else {"0": "red", "1": "green", "2": "blue"},
         **common,
     }
     cells = spec.side_px // 32
@@ -217,20 +250,42 @@ def _network_data_format(spec: InputSpec, labels: tuple[str, ...]) -> dict[str, 
     }
 
 
-def _label(name: str) -> dict[str, Any]:
-    if name not in FINDING_CODES:
-        raise PackageInvalidError(
-            f"models.codes has no finding {name!r}; known are {', '.join(FINDING_CODES)}."
-        )
+def _table_data_format(spec: TableSpec, labels: tuple[str, ...]) -> dict[str, Any]:
+    names = {str(at): each.name for at, each in enumerate(spec.inputs)}
+    vector = {"type": "tuple", "format": "tabular", "num_channels": len(names)}
+    told = {"type": "probabilities", "format": "log-odds", "num_channels": len(labels)}
+    added = {"type": "tuple", "format": "log-odds", "num_channels": len(names)}
     return {
-        "label": name,
-        "name": asdict(FINDING_NAMES[name]),
-        "codes": [asdict(code) for code in FINDING_CODES[name]],
+        "inputs": {"inputs": {**vector, "channel_def": names}},
+        "outputs": {
+            "logits": {**told, "channel_def": dict(enumerate(labels))},
+            "contributions": {**added, "channel_def": names},
+        },
     }
 
 
+def _input(spec: InputSpec | TableSpec) -> dict[str, Any]:
+    told = asdict(spec)
+    if isinstance(spec, TableSpec):
+        told["inputs"] = [_without_nothing(each) for each in told["inputs"]]
+        return told
+    if spec.um_per_px is None:
+        del told["um_per_px"]
+    return told
+
+
+def _without_nothing(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if value not in (None, "", (), {})}
+
+
+def _label(config: PackageConfig, label: str) -> dict[str, Any]:
+    name, codes = config.finding(label)
+    return {"label": label, "name": asdict(name), "codes": [asdict(code) for code in codes]}
+
+
 def _calibration(contents: Contents) -> dict[str, Any]:
-    labels = {name: asdict(value) for name, value in contents.calibration.items()}
+    fitted = zip(contents.config.labels, contents.calibration.labels, strict=True)
+    labels = {name: asdict(value) for name, value in fitted}
     return {"labels": labels, "fitted": dict(contents.calibration_facts)}
 
 

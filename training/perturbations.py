@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from skimage.color import hed2rgb, rgb2hed
+
+from models.preprocessing import ImageKind
 
 Grey = NDArray[np.uint8]
 
@@ -107,3 +110,51 @@ ROBUSTNESS: Mapping[str, Callable[[Grey], Grey]] = {
 
 SHORTCUTS: Mapping[str, Callable[[Grey], Grey]] = {"lungs covered": _lungs_covered}
 """Changes that take the lungs away: what is still told apart afterwards is not the finding."""
+
+
+Colour = NDArray[np.uint8]
+"""Shape (rows, columns, 3)."""
+
+
+def _stains(scales: tuple[float, float, float]) -> Callable[[Colour], Colour]:
+    """Multiply the amounts of haematoxylin, eosin and what is left."""
+
+    def restain(image: Colour) -> Colour:
+        amounts = rgb2hed(image) * np.array(scales)
+        return _clip(hed2rgb(amounts) * 255)
+
+    return restain
+
+
+def _focus(image: Colour) -> Colour:
+    return _clip(ndimage.gaussian_filter(image.astype(np.float64), (1.0, 1.0, 0)))
+
+
+TILE_ROBUSTNESS: Mapping[str, Callable[[Colour], Colour]] = {
+    "out of focus (sigma 1 px)": _focus,
+    "noise (10 levels)": _noise,
+    "darker (gamma 1.3)": _gamma(1.3),
+    "brighter (gamma 0.75)": _gamma(0.75),
+    "contrast lowered by 30 %": lambda image: _clip((image.astype(np.float64) - 200) * 0.7 + 200),
+    "haematoxylin 25 % stronger": _stains((1.25, 1.0, 1.0)),
+    "eosin 25 % stronger": _stains((1.0, 1.25, 1.0)),
+    "both stains 25 % weaker": _stains((0.75, 0.75, 1.0)),
+    "turned by 90 degrees": lambda image: np.rot90(image).copy(),
+    "mirrored": lambda image: np.fliplr(image).copy(),
+    "JPEG quality 30": _jpeg,
+}
+"""Changes that leave what a reader sees in a stained tile as it was."""
+
+TILE_SHORTCUTS: Mapping[str, Callable[[Colour], Colour]] = {
+    "mean colour alone": lambda image: np.broadcast_to(
+        _clip(image.mean(axis=(0, 1))), image.shape
+    ).copy(),
+}
+"""What is told apart without any tissue structure is the stain."""
+
+
+def changes_of(kind: str) -> Mapping[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]:
+    """Return every change for images of `kind` (`models.preprocessing.ImageKind`), by name."""
+    if kind == ImageKind.TILE:
+        return {**TILE_ROBUSTNESS, **TILE_SHORTCUTS}
+    return {**ROBUSTNESS, **SHORTCUTS}

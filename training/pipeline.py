@@ -8,7 +8,7 @@ killed continues it: images are cached, each epoch is a checkpoint, and what fol
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from training.locked_set import locked_set, write_locked_set
 from training.loop import Watch
 from training.members import train_members
 from training.packaging import Contents, write_package
-from training.provenance import config_digest, digest_of_settings, source_code
+from training.provenance import config_digest, digest_of_settings, plain, source_code
 from training.registry import LOCKED_SET, PACKAGE
 from training.report import draw, embed_far_inputs, evaluate, evaluated
 from training.study_data import StudyData, read_study_data
@@ -54,12 +54,12 @@ def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
         DataError: data and configuration do not fit each other, or the version is released already.
         ExportRefusedError: the exported graph does not answer as the network does.
     """
-    _require_unreleased(places.packages / config.name / config.version)
+    require_unreleased(places.packages / config.name / config.version)
     watch.stage("reading, decoding and dividing the data")
     study = read_study_data(config, places.data, places.home / "cache" / "images", places.reviews)
     folder = _run_folder(config, study, places.home)
     tracker = Tracker(places.home, folder / "mlflow-run", f"{config.name} {config.version}")
-    tracker.describe(asdict(config), _tags(config, study))
+    tracker.describe(plain(config), _tags(config, study))
     try:
         package = _make(config, study, places, folder, _Tracked(watch, tracker), tracker)
     except BaseException:
@@ -70,7 +70,12 @@ def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
     return package
 
 
-def _require_unreleased(root: Path) -> None:
+def require_unreleased(root: Path) -> None:
+    """Refuse to write over a package that is released at `root`.
+
+    Raises:
+        DataError: it is.
+    """
     if root.exists() and root.resolve().is_relative_to(RELEASED.resolve()):
         raise DataError(
             f"{root.parent.name} {root.name} is released, and released packages do not change. "
@@ -114,8 +119,8 @@ def _keep_locked_set(study: StudyData, graphs: Graphs, folder: Path) -> Path:
     kept = locked_set(
         test.manifest,
         truth=test.manifest.targets().astype(np.bool_),
-        probability=test.probability[:, np.newaxis],
-        operating_points=(graphs.calibration.operating_point,),
+        probability=test.probability,
+        operating_points=tuple(label.operating_point for label in graphs.calibration.labels),
         split_digest=study.split.digest_for(study.manifest),
     )
     write_locked_set(kept, folder)
@@ -128,14 +133,13 @@ def _contents(
     evaluation: Mapping[str, Any],
     figures: tuple[Path, ...],
 ) -> Contents:
-    label = config.package.labels[0]
     return Contents(
         name=config.name,
         version=config.version,
         config=config.package,
         input_spec=config.input,
-        calibration={label: graphs.calibration},
-        calibration_facts={"part": Part.VALIDATION.value, **asdict(config.calibration)},
+        calibration=graphs.calibration,
+        calibration_facts={"part": Part.VALIDATION.value, **plain(config.calibration)},
         reference=graphs.reference,
         evaluation=evaluation,
         onnx=graphs.onnx,

@@ -48,12 +48,29 @@ def reliability_plot(parts: Mapping[str, Scored], path: Path, bins: int = 10) ->
     return _saved(figure, path)
 
 
+def decision_plot(parts: Mapping[str, Scored], path: Path) -> Path:
+    """Draw the net benefit of acting on the model against acting on all or none (decision curve).
+
+    Vickers & Elkin, Med Decis Making 2006;26:565.
+    """
+    figure, axes = _figure("threshold probability", "net benefit")
+    for name, scored in parts.items():
+        curve = metrics.decision_curve(scored)
+        (line,) = axes.plot(curve["threshold"], curve["model"], label=name)
+        axes.plot(curve["threshold"], curve["treat_all"], ":", color=line.get_color())
+    axes.axhline(0.0, color="0.6")
+    axes.set_ylim(bottom=-0.05)
+    axes.legend(loc="lower left", fontsize=8, title="dotted: all are treated")
+    return _saved(figure, path)
+
+
 def learning_plot(members: Sequence[Sequence[Mapping[str, float]]], path: Path) -> Path:
     """Draw plain and shifted validation over the epochs of each member."""
     figure, axes = _figure("epoch", "AUC on the validation part")
     for number, scores in enumerate(members):
         epochs = np.arange(1, len(scores) + 1)
-        for name, style in (("auc", "-"), ("matched_auc", "--"), ("swapped_auc", ":")):
+        curves = (("auc", "-"), ("matched_auc", "--"), ("swapped_auc", ":"))
+        for name, style in (curve for curve in curves if curve[0] in scores[0]):
             values = [each[name] for each in scores]
             label = name.replace("_", " ") if number == 0 else None
             axes.plot(epochs, values, style, color=f"C{number}", label=label)
@@ -81,7 +98,7 @@ def heatmap_plot(
     captions: Sequence[str],
     path: Path,
 ) -> Path:
-    """Draw images, shape (n, rows, columns), with their activation maps (n, cells, cells) on top.
+    """Draw images, shape (n, rows, columns[, 3]), with activation maps (n, cells, cells) on top.
 
     One colour scale for all, and no colour where the map speaks against the finding.
     """
@@ -92,7 +109,7 @@ def heatmap_plot(
     for index in range(count):
         axes = figure.add_subplot(rows, columns, index + 1)
         side = pixels[index].shape
-        extent = (0, side[1], side[0], 0)
+        extent = (0, side[1], side[0], 0)  # left, right, bottom, top
         axes.imshow(pixels[index], cmap="gray", vmin=0, vmax=255, extent=extent)
         shown = np.clip(maps[index], 0, None) / strongest
         axes.imshow(

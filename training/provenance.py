@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from dataclasses import asdict
+from dataclasses import MISSING, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,32 @@ def config_digest(config: Any) -> str:
 
 def digest_of_settings(settings: tuple[Any, ...]) -> str:
     """Return `sha256:` and the digest of several dataclasses together."""
-    text = json.dumps([asdict(each) for each in settings], sort_keys=True, default=str)
+    text = json.dumps([plain(each) for each in settings], sort_keys=True, default=str)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def plain(settings: Any) -> Any:
+    """Return a configuration as plain values, for its digest and the records of a run.
+
+    A field that came after the first release (`training.later`) is left out where it has its
+    default, so that the digest of a configuration that does not use it stays what it always was.
+    """
+    if is_dataclass(settings) and not isinstance(settings, type):
+        given = {each.name: (each, getattr(settings, each.name)) for each in fields(settings)}
+        return {
+            name: plain(value)
+            for name, (each, value) in given.items()
+            if not (each.metadata.get("later") and value == _default(each))
+        }
+    if isinstance(settings, dict):
+        return {name: plain(value) for name, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [plain(value) for value in settings]
+    return settings
+
+
+def _default(each: Any) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 def libraries() -> dict[str, str]:

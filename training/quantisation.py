@@ -24,7 +24,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from models.calibration import LabelCalibration
+from models.calibration import Calibration
 from models.errors import DataError
 from models.reference import Reference
 from training import metrics
@@ -130,18 +130,20 @@ def judge(
     fp32: Outputs,
     int8: Outputs,
     truth: NDArray[np.bool_],
-    calibration: LabelCalibration,
+    calibration: Calibration,
     reference: Reference,
     config: QuantisationConfig,
 ) -> QuantisationGate:
-    """Compare both graphs' outputs on the validation part, for the first label.
+    """Compare both graphs' outputs on the validation part, for all labels together.
+
+    `truth` is of shape (n, labels). Figures of several labels are their mean.
 
     The same calibration and reference serve both graphs, so both are part of what is compared.
     """
-    exact, rounded = (_probabilities(each, calibration) for each in (fp32, int8))
-    point, weights = calibration.operating_point, np.ones(len(truth))
-    accuracy = [metrics.accuracy(truth, p >= point, weights) for p in (exact, rounded)]
-    area = [metrics.auc(truth, p) for p in (exact, rounded)]
+    exact, rounded = (calibration.probabilities(each.logits) for each in (fp32, int8))
+    point = np.array([label.operating_point for label in calibration.labels])
+    accuracy = [float(((p >= point) == truth).mean()) for p in (exact, rounded)]
+    area = [_mean_auc(truth, p) for p in (exact, rounded)]
     refused = [float((reference.score(o.embedding) > 1).mean()) for o in (fp32, int8)]
     losses = (
         ("AUC", area[0] - area[1], config.auc_loss),
@@ -182,8 +184,9 @@ def _not_finite(outputs: Outputs) -> list[str]:
     ]
 
 
-def _probabilities(outputs: Outputs, calibration: LabelCalibration) -> NDArray[np.float64]:
-    return np.array([calibration.probability(float(logit)) for logit in outputs.logits[:, 0]])
+def _mean_auc(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
+    columns = range(truth.shape[1])
+    return float(np.mean([metrics.auc(truth[:, at], probability[:, at]) for at in columns]))
 
 
 def _classifying_nodes(path: Path) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
 
-from training.networks import RadiographClassifier
+from training.networks import ImageClassifier
 
 OUTPUTS = ("logits", "activation_map", "embedding")
 
@@ -39,7 +39,7 @@ class ReleasedGraph(nn.Module):
     The embedding is the first member's: one clear space to measure distances in.
     """
 
-    def __init__(self, members: list[RadiographClassifier], config: GraphConfig) -> None:
+    def __init__(self, members: list[ImageClassifier], config: GraphConfig) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.config = config
@@ -51,7 +51,7 @@ class ReleasedGraph(nn.Module):
         biases: list[Tensor] = []
         embeddings: list[Tensor] = []
         for module in self.members:
-            member = cast(RadiographClassifier, module)
+            member = cast(ImageClassifier, module)
             last, tapped = member.backbone.with_taps(views, self.config.embedding_blocks)
             maps.append(F.conv2d(last, member.classify.weight[:, :, None, None]))
             biases.append(member.classify.bias)

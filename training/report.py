@@ -39,22 +39,23 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return the content of `evaluation.json`; `embeddings` are those of `embed_far_inputs`."""
     test = evaluated(study, graphs, Part.TEST)
-    return {
+    validation = evaluated(study, graphs, Part.VALIDATION)
+    measured = {
         "model": config.name,
         "version": config.version,
         "provenance": _provenance(config, study),
         "training": {"members": [{"epochs": list(each)} for each in scores]},
-        "validation": measure_part(
-            evaluated(study, graphs, Part.VALIDATION), config.evaluation, config.seed
-        ),
+        "validation": measure_part(validation, config.evaluation, config.seed),
         "test": measure_part(test, config.evaluation, config.seed),
-        "scenarios": measure_scenarios(test, graphs.runner, config.evaluation),
         "robustness": measure_robustness(test, graphs.runner, config.evaluation),
         "out_of_distribution": refusals(graphs.reference, embeddings),
         "export": {"opset": OPSET, "largest_differences": parity_facts(graphs.parity)}
         | {"tolerances": asdict(config.export)},
         "int8": gate_facts(graphs.gate),
     }
+    if study.acquisition.measured:
+        measured["scenarios"] = measure_scenarios(test, graphs.runner, config.evaluation)
+    return measured
 
 
 def evaluated(study: StudyData, graphs: Graphs, part: Part) -> Evaluated:
@@ -62,10 +63,10 @@ def evaluated(study: StudyData, graphs: Graphs, part: Part) -> Evaluated:
     chosen = study.indices(part)
     return Evaluated(
         manifest=study.manifest.subset(chosen),
-        pixels=study.pixels[chosen],
-        logits=graphs.outputs[part].logits[:, 0].astype(np.float64),
-        shifted=study.shifted(part),
+        probability=graphs.calibration.probabilities(graphs.outputs[part].logits),
         calibration=graphs.calibration,
+        shifted=study.shifted(part),
+        pixels=study.pixels[chosen],
     )
 
 
@@ -75,7 +76,9 @@ def embed_far_inputs(
     """Return the embeddings of the test part and of every kind of far input, by kind."""
     own = study.pixels[study.indices(Part.TEST)]
     found = {"test part": graphs.outputs[Part.TEST].embedding}
-    for kind, images in far_inputs(data, own, config.evaluation.far_images).items():
+    for kind, images in far_inputs(
+        data, own, config.evaluation.far_images, study.manifest.source
+    ).items():
         found[kind] = graphs.runner.on_images(images).embedding
     return found
 
@@ -89,29 +92,40 @@ def draw(
 ) -> tuple[Path, ...]:
     """Draw every picture of the evaluation into `folder`."""
     test = evaluated(study, graphs, Part.TEST)
-    plain = test.scored()
-    parts = {
-        "test": plain,
-        "test, matched weights": test.scored(test.shifted.weights),
-        "test, swapped quarter": plain.take(np.flatnonzero(test.shifted.swapped)),
-    }
-    chosen = _examples(test)
-    captions = [f"{test.manifest.samples[i].subtype}: {test.probability[i]:.2f}" for i in chosen]
+    labels = test.manifest.labels
+    several = len(labels) > 1
+    parts = {label if several else "test": test.scored(at) for at, label in enumerate(labels)}
+    if test.shifted is not None:
+        plain = test.scored()
+        parts["test, matched weights"] = test.scored(0, test.shifted.weights)
+        parts["test, swapped quarter"] = plain.take(np.flatnonzero(test.shifted.swapped))
+    points = [label.operating_point for label in graphs.calibration.labels]
+    scores_by_kind = {kind: graphs.reference.score(v) for kind, v in embeddings.items()}
     return (
-        plots.roc_plot(parts, graphs.calibration.operating_point, folder / "roc.png"),
+        plots.roc_plot(parts, points[0], folder / "roc.png"),
         plots.reliability_plot(parts, folder / "reliability.png"),
+        plots.decision_plot(parts, folder / "decision-curve.png"),
         plots.learning_plot(scores, folder / "learning.png"),
-        plots.score_plot(
-            {kind: graphs.reference.score(values) for kind, values in embeddings.items()},
-            folder / "out-of-distribution.png",
-        ),
-        plots.heatmap_plot(
-            test.pixels[chosen],
-            graphs.outputs[Part.TEST].activation_map[chosen, 0],
-            captions,
-            folder / "heatmaps.png",
-        ),
+        plots.score_plot(scores_by_kind, folder / "out-of-distribution.png"),
+        _heatmaps(test, graphs, folder / "heatmaps.png"),
     )
+
+
+def _heatmaps(test: Evaluated, graphs: Graphs, path: Path) -> Path:
+    """Draw test images over the whole range of probabilities, with what speaks for the label."""
+    assert test.pixels is not None  # noqa: S101 - images were evaluated
+    chosen = _examples(test)
+    likeliest = test.probability[chosen].argmax(axis=1)
+    named = zip(chosen, likeliest, strict=True)
+    captions = [
+        f"{test.manifest.samples[i].subtype}: {test.manifest.labels[at]} {p:.2f}"
+        if len(test.manifest.labels) > 1
+        else f"{test.manifest.samples[i].subtype}: {p:.2f}"
+        for i, at in named
+        for p in (test.probability[i, at],)
+    ]
+    maps = graphs.outputs[Part.TEST].activation_map[chosen, likeliest]
+    return plots.heatmap_plot(test.pixels[chosen], maps, captions, path)
 
 
 def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
@@ -137,6 +151,6 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
 
 def _examples(test: Evaluated) -> NDArray[np.intp]:
     """Return positions of images over the whole range of probabilities, the lowest first."""
-    order = np.argsort(test.probability, kind="stable")
+    order = np.argsort(test.probability[:, 0], kind="stable")
     spread = np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(np.intp)
     return order[spread]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from datasets.acquisition import (
     ShiftedValidation,
@@ -20,7 +21,7 @@ from datasets.reviews import read_reviews
 from datasets.reviews.merging import with_reviews
 from datasets.splits import Part, Split, split_by_group
 from models.errors import DataError
-from training.config import TrainConfig
+from training.config import AcquisitionConfig, TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class StudyData:
 
     manifest: Manifest
     pixels: NDArray[np.uint8]
-    """Stored images, shape (samples, rows, columns), mapped from the cache."""
+    """Stored images, shape (samples, rows, columns[, 3]), mapped from the cache."""
     split: Split
     propensity: NDArray[np.float64]
-    """Probability of a finding given the acquisition, shape (samples,)."""
-    swapped_share: float
-    weight_floor: float
+    """Probability of a finding given the acquisition, shape (samples,); a half where it was not
+    measured."""
+    acquisition: AcquisitionConfig
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -45,11 +46,16 @@ class StudyData:
         """Return the positions of the samples of `part`."""
         return self.split.indices(part)
 
-    def shifted(self, part: Part) -> ShiftedValidation:
-        """Return the shifted validation within `part`."""
+    def shifted(self, part: Part) -> ShiftedValidation | None:
+        """Return the shifted validation within `part`, where the acquisition was measured."""
+        if not self.acquisition.measured:
+            return None
         chosen = self.indices(part)
         return shifted_validation(
-            self.propensity[chosen], self.positive[chosen], self.swapped_share, self.weight_floor
+            self.propensity[chosen],
+            self.positive[chosen],
+            self.acquisition.swapped_share,
+            self.acquisition.weight_floor,
         )
 
 
@@ -77,24 +83,31 @@ def read_study_data(
         manifest = fewer(manifest, config.data.images, config.seed)
     if reviews is not None:
         manifest = with_reviews(manifest, list(read_reviews(reviews)), reviews.parent)
-    pixels = decoded(manifest, config.data.cache_side_px, cache)
+    pixels = decoded(manifest, config.data.cache_side_px, cache, config.input.channels)
+    grey = pixels if pixels.ndim == 3 else luminance(pixels)
     split = split_by_group(
-        manifest, config.split.fractions, config.split.seed, difference_hashes(pixels)
+        manifest, config.split.fractions, config.split.seed, difference_hashes(grey)
     )
-    propensity = acquisition_propensity(
-        measure_all(pixels),
+    propensity = _propensity(config.acquisition, manifest, grey)
+    return StudyData(manifest, pixels, split, propensity, config.acquisition)
+
+
+def luminance(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the luminance of images of (n, rows, columns, 3), ITU-R BT.601 as Pillow has it."""
+    return np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in colours])
+
+
+def _propensity(
+    config: AcquisitionConfig, manifest: Manifest, grey: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    if not config.measured:
+        return np.full(len(manifest), 0.5)
+    return acquisition_propensity(
+        measure_all(grey),
         np.asarray(manifest.targets().any(axis=1)),
         manifest.groups(),
-        config.acquisition.folds,
-        config.acquisition.seed,
-    )
-    return StudyData(
-        manifest,
-        pixels,
-        split,
-        propensity,
-        config.acquisition.swapped_share,
-        config.acquisition.weight_floor,
+        config.folds,
+        config.seed,
     )
 
 

@@ -132,7 +132,8 @@ def _measured(evaluation: Path) -> Mapping[str, Any] | None:
     test = json.loads(evaluation.read_text(encoding="utf-8")).get("test")
     if test is None:
         return None
-    counts = {name: test[name] for name in ("images", "patients", "positives")}
+    # Of classes that exclude each other there is no single finding to count.
+    counts = {name: test[name] for name in ("images", "patients", "positives") if name in test}
     return {**counts, "figures": test["figures"]}
 
 
@@ -160,9 +161,9 @@ def _labels_table(labels: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _figures_table(measured: Mapping[str, Any]) -> Table:
-    counts = "{images} images of {patients} patients, {positives} with the finding".format(
-        **measured
-    )
+    counts = "{images} samples of {patients} patients or groups".format(**measured)
+    if "positives" in measured:
+        counts += f", {measured['positives']} with the finding"
     table = Table("Figure", "Value", "95 % interval", title_justify="left")
     table.title = f"How it measured on its test part: {counts}"
     for name, figure in measured["figures"].items():

@@ -12,12 +12,16 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from models import store
 from models.errors import InputTooLargeError
 from models.findings import PreRead, Reason, Text, Verdict
+from models.preprocessing import ImageKind
+from models.table import TableSpec
 from serving.access import Guard, open_guard
 from serving.answers import Answer, answer_of, write_json
 from serving.cli.answers_table import console_for_people, footnotes_of, table_of
 from serving.cli.operating import permit
+from serving.cli.people_prediction import predict_people
 from serving.gate import refuse_unreadable
 from serving.imaging import DEFAULT_LIMITS
 from serving.overlay import draw_overlay, png_of
@@ -48,6 +52,10 @@ def predict_files(model: str, files: Sequence[Path], *, out: Path | None, as_jso
         PackageError: there is no such package, or it must not be loaded.
     """
     settings = Settings.from_environment()
+    package = store.load(model)
+    if isinstance(package.spec, TableSpec):
+        with open_guard() as guard:
+            return predict_people(guard, package, files, as_json=as_json)
     recognizer = Shelf(settings.precision).recognizer(model)
     pictures = _picture_paths(files, out)
     if out is not None:
@@ -65,7 +73,8 @@ def predict_files(model: str, files: Sequence[Path], *, out: Path | None, as_jso
 
 def _read(guard: Guard, recognizer: Recognizer, path: Path, picture: Path | None) -> Outcome:
     """Read one file and, if wanted, draw its picture; that it is done is on record first."""
-    permit(guard, "predict", Action.RECOGNIZE)
+    is_tile = recognizer.package.input_spec.kind == ImageKind.TILE
+    permit(guard, "predict", Action.CLASSIFY_PATHOLOGY if is_tile else Action.RECOGNIZE)
     reading, opened = _reading(recognizer, path)
     # Names need not be valid text; JSON must be.
     source = os.fsencode(path).decode("utf-8", "replace")

@@ -1,8 +1,8 @@
-"""`POST /v1/recognize`: the route and its description."""
+"""`POST /v1/recognize` and `POST /v1/classify-pathology`: the routes and their description."""
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from importlib import resources
 from typing import Any
 
@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from models.preprocessing import ImageKind
 from serving.doors.describing import COMPONENTS, option, reference, refusals
 from serving.doors.route import Operation, Part, Route
 from serving.policy import Action
@@ -37,7 +38,12 @@ _REFUSALS = {
 
 async def _recognize(request: Request) -> Response:
     room: ReadingRoom = request.app.state.reading_room
-    return await room.answer(request)
+    return await room.answer(request, ImageKind.RADIOGRAPH)
+
+
+async def _classify_pathology(request: Request) -> Response:
+    room: ReadingRoom = request.app.state.reading_room
+    return await room.answer(request, ImageKind.TILE)
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +56,7 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
         room.close()
 
 
-def _operation() -> Operation:
+def _operation(name: str, summary: str, takes: str, types: Iterable[str]) -> Operation:
     image = {"schema": {"type": "string", "format": "binary"}}
     files = {
         "schema": {
@@ -66,9 +72,9 @@ def _operation() -> Operation:
     }
     answers = {"application/json": {"schema": {"oneOf": [reference("Answer"), several]}}}
     return {
-        "operationId": "recognize",
-        "summary": "Read one radiograph, or several",
-        "description": "Takes a DICOM, PNG or JPEG image as the body, or several as the files of "
+        "operationId": name,
+        "summary": summary,
+        "description": f"Takes {takes} as the body, or several as the files of "
         "multipart/form-data. An image that cannot be read or must not be judged is an answer, "
         "too: its verdict says so.",
         "parameters": [
@@ -77,7 +83,7 @@ def _operation() -> Operation:
         ],
         "requestBody": {
             "required": True,
-            "content": {**dict.fromkeys(IMAGE_TYPES, image), MULTIPART: files},
+            "content": {**dict.fromkeys(types, image), MULTIPART: files},
         },
         "responses": {
             "200": {
@@ -98,7 +104,32 @@ def _schemas() -> dict[str, Any]:
 
 PART = Part(
     "recognizing",
-    routes=(Route("POST", "/v1/recognize", Action.RECOGNIZE, _recognize, _operation()),),
+    routes=(
+        Route(
+            "POST",
+            "/v1/recognize",
+            Action.RECOGNIZE,
+            _recognize,
+            _operation(
+                "recognize",
+                "Read one radiograph, or several",
+                "a DICOM, PNG or JPEG image",
+                IMAGE_TYPES,
+            ),
+        ),
+        Route(
+            "POST",
+            "/v1/classify-pathology",
+            Action.CLASSIFY_PATHOLOGY,
+            _classify_pathology,
+            _operation(
+                "classifyPathology",
+                "Classify one tile of a stained slide, or several",
+                "a PNG or JPEG image of a tile",
+                IMAGE_TYPES,
+            ),
+        ),
+    ),
     schemas=_schemas(),
     open=_open,
 )

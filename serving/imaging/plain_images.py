@@ -36,7 +36,7 @@ def read_plain_image(
 
     Raises `UnreadableImageError` and `InputTooLargeError`.
     """
-    rows, columns = _declared_size(data, source, limits)
+    rows, columns = declared_size(data, source, limits)
     factor = 1 if target_side_px is None else reduction_factor(rows, columns, target_side_px)
     try:
         if source is SourceFormat.JPEG:
@@ -49,7 +49,7 @@ def read_plain_image(
         ) from None
 
 
-def _declared_size(data: bytes, source: SourceFormat, limits: ImageLimits) -> tuple[int, int]:
+def declared_size(data: bytes, source: SourceFormat, limits: ImageLimits) -> tuple[int, int]:
     """Rows and columns by the image's header, within the limits."""
     if source is SourceFormat.JPEG:
         frame = read_frame_header(data, limits)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.calibration import LabelCalibration
+from models.calibration import Calibration, LabelCalibration
 from models.preprocessing import InputSpec, prepare
 from models.reference import Reference
 from tests.kermany_samples import made_up_radiograph
@@ -44,7 +44,7 @@ def graph() -> ReleasedGraph:
 @pytest.fixture(scope="module")
 def exported(graph: ReleasedGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
-    write_onnx(graph, SIDE, path)
+    write_onnx(graph, (1, SIDE), path)
     return path
 
 
@@ -145,7 +145,7 @@ def test_last_layer_stays_in_float(quantised: Path) -> None:
     assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= kinds
 
 
-CALIBRATION = LabelCalibration(1.0, 0.0, 0.5, 0.9, 0.4, 0.6)
+CALIBRATION = Calibration((LabelCalibration(1.0, 0.0, 0.5, 0.9, 0.4, 0.6),))
 REFERENCE = Reference(
     mean=np.zeros(2, np.float32),
     components=np.eye(2, dtype=np.float32),
@@ -185,7 +185,7 @@ GATE = QuantisationConfig(auc_loss=0.03, accuracy_loss=0.015, refusal_change=0.0
 def test_int8_is_accepted_within_its_losses_and_else_says_why(
     fp32: Outputs, int8: Outputs, reasons: list[str]
 ) -> None:
-    gate = judge(fp32, int8, TRUTH, CALIBRATION, REFERENCE, GATE)
+    gate = judge(fp32, int8, TRUTH[:, None], CALIBRATION, REFERENCE, GATE)
     assert gate.accepted is not bool(reasons)
     assert [
         reason.partition(" changes by ")[0] for reason in gate.reason.split("; ") if reason
@@ -193,12 +193,14 @@ def test_int8_is_accepted_within_its_losses_and_else_says_why(
 
 
 def test_gate_states_what_changed() -> None:
-    gate = judge(outputs(), outputs(wrong=4, refused=7), TRUTH, CALIBRATION, REFERENCE, GATE)
+    gate = judge(
+        outputs(), outputs(wrong=4, refused=7), TRUTH[:, None], CALIBRATION, REFERENCE, GATE
+    )
     assert (gate.accuracy_fp32, gate.accuracy_int8) == (1.0, 0.96)
     assert (gate.refused_fp32, gate.refused_int8) == (0.0, 0.07)
     assert (gate.auc_fp32, gate.changed_decisions) == (1.0, 0.04)
     assert gate.auc_int8 == pytest.approx(0.92)
-    expected = CALIBRATION.probability(3.0) - CALIBRATION.probability(-2.0)
+    expected = CALIBRATION.labels[0].probability(3.0) - CALIBRATION.labels[0].probability(-2.0)
     assert gate.largest_probability_change == pytest.approx(expected)
     assert "AUC changes by 0.0800, at most 0.03 is accepted" in gate.reason
 
@@ -208,7 +210,7 @@ def test_answers_that_are_no_numbers_are_refused(name: str) -> None:
     """Also where no figure falls: a distance that is no number is never above the threshold."""
     broken = outputs()
     getattr(broken, name)[3] = np.nan
-    gate = judge(outputs(), broken, TRUTH, CALIBRATION, REFERENCE, GATE)
+    gate = judge(outputs(), broken, TRUTH[:, None], CALIBRATION, REFERENCE, GATE)
     assert not gate.accepted
     assert f"{name} is not a finite number" in gate.reason
     assert np.isfinite(gate.largest_probability_change)

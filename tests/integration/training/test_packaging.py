@@ -10,7 +10,7 @@ import pytest
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from models.calibration import LabelCalibration
+from models.calibration import Calibration, LabelCalibration
 from models.errors import PackageError, PackageInvalidError
 from models.intended_use import rules_from
 from models.package import (
@@ -41,7 +41,7 @@ def contents(folder: Path, **changes: Any) -> Contents:
         version=VERSION,
         config=CONFIG,
         input_spec=InputSpec(SIDE_PX, clip=3.0),
-        calibration={"pneumonia": LabelCalibration(**CALIBRATED)},
+        calibration=Calibration((LabelCalibration(**CALIBRATED),)),
         calibration_facts={"part": "validation"},
         reference=tiny_reference(),
         evaluation={"test": {"auc": 0.9}},

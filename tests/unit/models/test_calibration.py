@@ -1,9 +1,10 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
-from models.calibration import LabelCalibration
+from models.calibration import Calibration, LabelCalibration
 from models.errors import PackageInvalidError
 from models.findings import Decision
 
@@ -93,3 +94,26 @@ def test_decision_follows_set_and_operating_point(
 def test_impossible_numbers_are_refused(changes: dict[str, float], named: str) -> None:
     with pytest.raises(PackageInvalidError, match=named):
         calibration(**changes)
+
+
+def test_probabilities_of_classes_sum_to_one_and_keep_their_order() -> None:
+    classes = Calibration((calibration(slope=0.5),) * 3, exclusive=True)
+    logits = np.array([[4.0, 1.0, -2.0], [0.0, 0.0, 0.0]])
+    found = classes.probabilities(logits)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert found[0, 0] > found[0, 1] > found[0, 2]
+    np.testing.assert_allclose(found[1], 1 / 3)
+
+
+def test_probabilities_of_findings_are_each_its_own() -> None:
+    one, two = calibration(slope=2.0, intercept=-1.0), calibration(slope=0.5, intercept=0.0)
+    logits = np.array([[0.3, -1.2], [5.0, 400.0]])
+    found = Calibration((one, two)).probabilities(logits)
+    for row in range(2):
+        expected = [one.probability(logits[row, 0]), two.probability(logits[row, 1])]
+        np.testing.assert_allclose(found[row], expected)
+
+
+def test_one_class_cannot_exclude_itself() -> None:
+    with pytest.raises(PackageInvalidError, match="two where they exclude"):
+        Calibration((calibration(),), exclusive=True)

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
 
 from tests.kermany_samples import made_up_radiograph
-from training.augmentation import AcquisitionAugmentation, AugmentationConfig, grey_batch
+from training.augmentation import AcquisitionAugmentation, AugmentationConfig
+from training.batches import level_batch
 
 SIDE = 64
 OFF = AugmentationConfig(strength=0.0, mirror_probability=0.0, erase_probability=0.0)
@@ -43,7 +44,7 @@ def augmented(config: AugmentationConfig, images: Tensor, positive: Any, seed: i
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
 def test_result_has_the_networks_side_and_stays_in_range(strength: float) -> None:
-    images = grey_batch(np.stack([made_up_radiograph(seed, False, 96) for seed in range(8)]))
+    images = level_batch(np.stack([made_up_radiograph(seed, False, 96) for seed in range(8)]))
     config = AugmentationConfig(strength=strength, counter_shift=0.5)
     changed = augmented(config, images, [True, False] * 4)
     assert changed.shape == (8, 1, SIDE, SIDE)
@@ -56,7 +57,7 @@ def test_result_has_the_networks_side_and_stays_in_range(strength: float) -> Non
 
 
 def test_seed_decides_the_changes() -> None:
-    images = grey_batch(pictures(4))
+    images = level_batch(pictures(4))
     positive = [True, True, False, False]
     config = AugmentationConfig(counter_shift=0.2)
     first = augmented(config, images, positive, seed=5)
@@ -65,7 +66,7 @@ def test_seed_decides_the_changes() -> None:
 
 
 def test_images_given_are_not_changed() -> None:
-    images = grey_batch(pictures(4))
+    images = level_batch(pictures(4))
     before = images.clone()
     augmented(AugmentationConfig(), images, [True] * 4)
     torch.testing.assert_close(images, before, rtol=0, atol=0)
@@ -73,7 +74,7 @@ def test_images_given_are_not_changed() -> None:
 
 @pytest.mark.parametrize("config", [OFF, STILL])
 def test_without_strength_or_ranges_an_image_stays_as_it_is(config: AugmentationConfig) -> None:
-    images = grey_batch(pictures(6))
+    images = level_batch(pictures(6))
     changed = augmented(config, images, [True, False] * 3)
     assert (changed - images).abs().max() < 0.5
 

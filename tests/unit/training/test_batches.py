@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from models.preprocessing import InputSpec, prepare, standardise
 from tests.kermany_samples import made_up_radiograph
-from training.augmentation import AcquisitionAugmentation, AugmentationConfig, grey_batch
-from training.batches import Prepare, StandardiseAugmented
+from training.augmentation import AcquisitionAugmentation, AugmentationConfig
+from training.batches import Prepare, PrepareAugmented, level_batch
 
 
 def pictures(side_px: int) -> NDArray[np.uint8]:
@@ -27,8 +27,8 @@ def test_prepare_is_the_serving_preprocessing(stored_px: int, spec: InputSpec) -
 def test_augmented_images_end_in_the_serving_preprocessing(spec: InputSpec) -> None:
     augment = AcquisitionAugmentation(AugmentationConfig(), spec.side_px)
     augment.set_random_state(0)
-    changed = augment(grey_batch(pictures(64)), np.array([True, False, True, False, True]))
-    found = StandardiseAugmented(spec)(changed).numpy()
+    changed = augment(level_batch(pictures(64)), np.array([True, False, True, False, True]))
+    found = PrepareAugmented(spec)(changed).numpy()
     # What the service would be sent: the same picture with 8 bits.
     sent = np.rint(changed.numpy()).astype(np.uint8)
     expected = np.stack([prepare(image[0], spec) for image in sent])
@@ -38,13 +38,13 @@ def test_augmented_images_end_in_the_serving_preprocessing(spec: InputSpec) -> N
 
 def test_grey_levels_beyond_eight_bits_are_held() -> None:
     levels = torch.tensor([[[[-20.0, 300.0], [0.4, 254.6]]]])
-    found = StandardiseAugmented(InputSpec(32))(levels).numpy()
+    found = PrepareAugmented(InputSpec(32))(levels).numpy()
     expected = standardise(np.array([[0, 255], [0, 255]], np.uint8), 4.0)
     np.testing.assert_array_equal(found[0, 0], expected)
 
 
-def test_grey_batch_keeps_the_grey_levels() -> None:
+def test_level_batch_keeps_the_grey_levels() -> None:
     pixels = pictures(64)
-    batch = grey_batch(pixels)
+    batch = level_batch(pixels)
     assert batch.shape == (5, 1, 64, 64)
     np.testing.assert_array_equal(batch[:, 0].numpy(), pixels)

@@ -11,7 +11,7 @@ from training.networks import (
     FEATURES,
     STAGES,
     EfficientNetLite0,
-    RadiographClassifier,
+    ImageClassifier,
     SameConv,
     mean_weights,
     pretrained,
@@ -115,7 +115,7 @@ def test_pretrained_classifier_starts_undecided() -> None:
 
 @pytest.mark.parametrize("blocks", [0, 1, 4, BLOCKS])
 def test_freezing_keeps_stem_and_first_blocks(blocks: int) -> None:
-    network = RadiographClassifier(1)
+    network = ImageClassifier(1)
     network.backbone.freeze(blocks)
     frozen = {name for name, each in network.named_parameters() if not each.requires_grad}
     expected = {
@@ -148,7 +148,7 @@ def test_taps_are_the_blocks_outputs() -> None:
 
 def test_dropped_paths_are_only_those_of_training() -> None:
     torch.manual_seed(0)
-    network = RadiographClassifier(1, dropout=0.5, drop_path=0.9)
+    network = ImageClassifier(1, dropout=0.5, drop_path=0.9)
     nn.init.normal_(network.classify.weight)
     images = image(3, count=4)
     with torch.inference_mode():
@@ -176,7 +176,7 @@ def test_dropped_paths_keep_the_expectation() -> None:
 
 def test_mean_weights_are_the_mean() -> None:
     torch.manual_seed(0)
-    networks = [RadiographClassifier(2) for _ in range(3)]
+    networks = [ImageClassifier(2) for _ in range(3)]
     averaged = mean_weights(networks).state_dict()
     for name, value in averaged.items():
         expected = torch.stack([each.state_dict()[name] for each in networks]).mean(0)

@@ -2,15 +2,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.networks import FEATURES, RadiographClassifier
+from training.networks import FEATURES, ImageClassifier
 from training.released_graph import GraphConfig, ReleasedGraph
 
 SIDE, LABELS = 64, 2
 
 
-def member(seed: int) -> RadiographClassifier:
+def member(seed: int) -> ImageClassifier:
     torch.manual_seed(seed)
-    network = RadiographClassifier(LABELS).eval()
+    network = ImageClassifier(LABELS).eval()
     nn.init.normal_(network.classify.weight, std=0.3)
     nn.init.normal_(network.classify.bias)
     # Freshly drawn layers shrink what passes; these keep the last map well away from zero.

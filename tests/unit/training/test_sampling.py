@@ -9,7 +9,7 @@ EVEN = np.full(40, 0.5)
 
 
 def drawn(config: SamplingConfig, propensity: np.ndarray = EVEN, seed: int = 0) -> np.ndarray:
-    sampler = BalancedSampler(config, POSITIVE, propensity)
+    sampler = BalancedSampler.of_findings(config, POSITIVE, propensity)
     return np.stack(list(sampler.epoch(np.random.default_rng(seed))))
 
 
@@ -75,4 +75,4 @@ def test_seed_decides_the_batches() -> None:
 @pytest.mark.parametrize("present", [True, False])
 def test_one_class_alone_is_refused(present: bool) -> None:
     with pytest.raises(DataError, match="only one class"):
-        BalancedSampler(SamplingConfig(), np.full(40, present), EVEN)
+        BalancedSampler.of_findings(SamplingConfig(), np.full(40, present), EVEN)

@@ -1,0 +1,1 @@
+"""Models of people: from a table to a package with exact contributions."""

@@ -1,0 +1,159 @@
+"""The card of a model of people, rendered from the configuration and the evaluation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from training.card import (
+    abstention,
+    figure_table,
+    opening,
+    pictures,
+    reproduction,
+    subgroup_columns,
+    table_of,
+    too_few,
+    use,
+)
+from training.tables.config import TableConfig
+
+
+def render_table_card(
+    config: TableConfig, evaluation: Mapping[str, Any], figures: Sequence[str]
+) -> str:
+    """Return the card in Markdown; `figures` are files that lie beside it."""
+    sections = [
+        opening(config),
+        use(config),
+        _inputs(evaluation),
+        _performance(config, evaluation),
+        _sites(evaluation),
+        _safety(evaluation),
+        _graph(evaluation),
+        _data(config, evaluation),
+        "\n".join(["## Limits", "", *(f"- {limit}" for limit in config.package.limits)]),
+        pictures(figures),
+        reproduction(config, evaluation),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _inputs(evaluation: Mapping[str, Any]) -> str:
+    rows = [
+        f"| `{each['name']}` | {each['label']['en']} / {each['label']['zh']} | "
+        f"{each['unit'] or ', '.join(each['categories']) or 'count'} | "
+        f"{'may be missing' if each['optional'] else 'needed'} | {each['mean_contribution']:.2f} |"
+        for each in evaluation["inputs"]
+    ]
+    return "\n".join(
+        [
+            "## Inputs",
+            "",
+            "The log-odds are the sum of one curve for each input, so what an input adds is exact. "
+            "An input that is missing adds nothing. The last column is how much an input moves the "
+            "log-odds on average, up or down.",
+            "",
+            *table_of(("input", "name", "unit or values", "", "mean contribution"), rows),
+        ]
+    )
+
+
+def _performance(config: TableConfig, evaluation: Mapping[str, Any]) -> str:
+    test = evaluation["test"]
+    decided = test["decisions"]
+    unknown = evaluation["provenance"]["data"]["unknown_outcome"]
+    horizon = (
+        f" The outcome within {config.horizon_years:g} years is not known of {unknown} people who "
+        "were lost before; the others are weighted to make up for them (inverse probability of "
+        "censoring)."
+        if config.horizon_years is not None
+        else ""
+    )
+    return "\n".join(
+        [
+            "## Performance",
+            "",
+            f"{test['images']} people that nothing was chosen by, {test['positives']} with the "
+            f"outcome. 95 % intervals from resampled people; decisions at the packaged operating "
+            f"point {decided['operating_point']:.3f}.{horizon}",
+            "",
+            *figure_table([("test part", test["figures"]), *subgroup_columns(test)]),
+            *too_few(test),
+            "",
+            abstention(decided),
+        ]
+    )
+
+
+def _sites(evaluation: Mapping[str, Any]) -> str:
+    if "sites" not in evaluation:
+        return ""
+    rows = [
+        f"| {name} | {each['images']} | {each['positives']} | "
+        f"{_told(each['within'], 'auc')} | {_told(each['unseen'], 'auc')} | "
+        f"{each['unseen']['auc']['value'] - each['within']['auc']['value']:+.3f} | "
+        f"{each['unseen_mean_probability']:.2f} / {each['share']:.2f} |"
+        for name, each in evaluation["sites"].items()
+    ]
+    heads = ("site", "people", "with the outcome", "AUC, all sites trained on")
+    return "\n".join(
+        [
+            "## When the site is another",
+            "",
+            "Each site predicted by a model that was made on the other sites alone, beside a model "
+            "that was made on people of all sites, each person predicted by a model without them "
+            "(cross-validation). The last column is the mean predicted probability beside the "
+            "share that was found: where they differ, the model must be calibrated anew before "
+            "it is used.",
+            "",
+            *table_of((*heads, "AUC, site unseen", "drop", "predicted / found"), rows),
+        ]
+    )
+
+
+def _told(figures: Mapping[str, Any], name: str) -> str:
+    entry = figures[name]
+    return f"{entry['value']:.3f} ({entry['low']:.3f}-{entry['high']:.3f})"
+
+
+def _safety(evaluation: Mapping[str, Any]) -> str:
+    rows = [
+        f"| {kind} | {f['images']} | {f['refused_share']:.1%} | {f['median_score']:.2f} |"
+        for kind, f in evaluation["out_of_distribution"].items()
+    ]
+    return "\n".join(
+        [
+            "## What is refused by its inputs",
+            "",
+            "Share of people whose inputs together are farther from the training data than the "
+            "limit. A value outside its plausible range is refused before this.",
+            "",
+            *table_of(("people", "number", "refused", "median distance"), rows),
+        ]
+    )
+
+
+def _graph(evaluation: Mapping[str, Any]) -> str:
+    worst = evaluation["export"]["largest_differences"]
+    return "\n".join(
+        [
+            "## Graph",
+            "",
+            f"ONNX (opset {evaluation['export']['opset']}) against numpy in double precision on "
+            f"{worst['people']} people: log-odds within {worst['logits']:.1e}, contributions "
+            f"within {worst['contributions']:.1e}. It is a few kilobytes and has no 8-bit form.",
+        ]
+    )
+
+
+def _data(config: TableConfig, evaluation: Mapping[str, Any]) -> str:
+    data = evaluation["provenance"]["data"]
+    parts = ", ".join(f"{count} {name}" for name, count in data["images"].items())
+    return "\n".join(
+        [
+            "## Data",
+            "",
+            f"{config.package.data_source} People: {parts}; nobody is in two parts.",
+            "",
+            *(f"- {reference}" for reference in config.package.references),
+        ]
+    )
