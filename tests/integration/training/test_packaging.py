@@ -61,7 +61,7 @@ def test_written_package_is_loaded_as_it_was(tmp_path: Path) -> None:
     assert package.reference_to.digest == verify(root)
     assert (package.reference_to.name, package.reference_to.version) == ("tiny-chest", VERSION)
     assert package.input_spec == given.input_spec
-    assert package.labels[0].calibration == given.calibration["pneumonia"]
+    assert package.labels[0].calibration == given.calibration.labels[0]
     assert package.rules == rules_from([dict(rule) for rule in CONFIG.rules])
     assert package.statement.zh == CONFIG.statement["zh"]
     assert package.onnx_path.read_bytes() == given.onnx.read_bytes()
