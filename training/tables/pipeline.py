@@ -18,7 +18,7 @@ from models.calibration import Calibration
 from models.package import ModelPackage
 from models.reference import Reference
 from training import calibrating
-from training.evaluation import headline
+from training.evaluation import Evaluated, headline
 from training.locked_set import locked_set, write_locked_set
 from training.loop import Watch
 from training.packaging import Contents, write_package
@@ -145,7 +145,7 @@ def _calibrated(config: TableConfig, people: People, logits: NDArray[np.float32]
 def _record(
     config: TableConfig,
     people: People,
-    test: measuring.Evaluated,
+    test: Evaluated,
     evaluation: dict[str, Any],
     package: ModelPackage,
     folder: Path,

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 from models.errors import DataError, PackageInvalidError, PackageTamperedError
 from models.findings import Verdict
 from models.package import CALIBRATION, CARD, EVALUATION, ModelPackage
+from models.table import Given
 from serving.cli.app import app
 from serving.people import TabularModel
 from tests.toy_people import write_toy_people
@@ -22,7 +22,7 @@ from training.tables.people import read_people
 from training.tables.pipeline import run_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-PERSON = {"age_years": 60, "sex": "male", "sbp_mmhg": 150}
+PERSON: dict[str, Given] = {"age_years": 60, "sex": "male", "sbp_mmhg": 150}
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,9 @@ def test_higher_age_means_higher_risk_and_what_is_missing_adds_nothing(
 
 def test_other_names_and_units_give_the_same(model: TabularModel) -> None:
     plain = model.assess(PERSON).risks[0].probability
-    renamed = {"age_years": "60", "sex": "男", "pressure": "150"}
+    renamed: dict[str, Given] = {"age_years": "60", "sex": "男", "pressure": "150"}
     assert model.assess(renamed).risks[0].probability == pytest.approx(plain)
-    in_kpa = {"age_years": 60, "sex": "M", "sbp_kpa": 150 / 7.50062}
+    in_kpa: dict[str, Given] = {"age_years": 60, "sex": "M", "sbp_kpa": 150 / 7.50062}
     assert model.assess(in_kpa).risks[0].probability == pytest.approx(plain, abs=1e-6)
 
 
@@ -86,7 +86,7 @@ def test_other_names_and_units_give_the_same(model: TabularModel) -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(
-    model: TabularModel, changed: dict[str, Any], verdict: Verdict, told: str
+    model: TabularModel, changed: dict[str, Given], verdict: Verdict, told: str
 ) -> None:
     assessment = model.assess({**PERSON, **changed})
     assert (assessment.verdict, assessment.risks) == (verdict, ())
