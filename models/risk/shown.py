@@ -68,8 +68,8 @@ def shown(name: str, value: float | None) -> Text | None:
         word = entry.choices[int(value)]
         return Text(word.replace("_", " "), _WORDS_ZH.get(word, word))
     unit = Text(" years", "年") if name == "horizon_years" else shown_unit(entry.unit)
-    number = f"{value:.4g}" if abs(value) < _PLAIN else f"{value:.0f}"
+    number = f"{value:.0f}" if _ROUND <= abs(value) < _ABSURD else f"{value:.4g}"
     return Text(f"{number}{unit.en}", f"{number}{unit.zh}")
 
 
-_PLAIN = 10_000
+_ROUND, _ABSURD = 10_000, 1e9

@@ -69,7 +69,7 @@ def _risk(columns: Columns, table: _Table, model: str, body: Floats, dm: Floats)
     smoker, female = columns["current_smoker"], columns["sex"] == 1
     place = columns["country"].astype(np.intp)
     place[female] += who_recalibration(model, "chd").shape[2]
-    hazard = np.zeros_like(age)
+    hazard = np.zeros(age.shape)
     for endpoint, (men, women) in table.items():
         predictor = np.where(
             female,

@@ -18,6 +18,7 @@ from serving.cli.identity_commands import add_identity_commands
 from serving.cli.installed_commands import add_installed_commands
 from serving.cli.node import jobs_app, route_app
 from serving.cli.person import person_app
+from serving.cli.risk import risk_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,7 @@ app.add_typer(dicom_app, name="dicom")
 app.add_typer(audit_app, name="audit")
 app.add_typer(encryption_app, name="encryption")
 app.add_typer(person_app, name="person")
+app.add_typer(risk_app, name="risk")
 
 Json = Annotated[
     bool,

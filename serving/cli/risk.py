@@ -1,0 +1,66 @@
+"""`zhuzhen risk`: its commands; what they do is imported when they are called."""
+
+from typing import Annotated
+
+import typer
+
+risk_app = typer.Typer(
+    no_args_is_help=True,
+    help="Published risk scores: which there are, what they take, a person's score. / 风险评分。",
+)
+
+ScoreId = Annotated[
+    str, typer.Argument(help="Such as china-par; `zhuzhen risk list` has them all.")
+]
+JsonLines = Annotated[
+    bool,
+    typer.Option("--json", help="Write one JSON object a line to standard output, nothing else."),
+]
+
+
+@risk_app.command("list")
+def list_risk_scores(json: JsonLines = False) -> None:
+    """List all scores, and why some are off."""
+    from serving.cli.risk_scores import list_scores
+
+    list_scores(as_json=json)
+
+
+@risk_app.command("show")
+def show_risk_score(score: ScoreId, json: JsonLines = False) -> None:
+    """Say what a score takes, for whom it was made, and how it was verified."""
+    from serving.cli.risk_scores import show_score
+
+    show_score(score, as_json=json)
+
+
+@risk_app.command("score")
+def score_person(
+    score: ScoreId,
+    json: Annotated[
+        str,
+        typer.Option(
+            "--json",
+            help="What is known, as a JSON object by the names of inputs: "
+            '{"age_years": 58, "total_cholesterol_mmol_l": {"value": 200, "unit": "mg/dL"}}; '
+            "- reads it from standard input. The answer is one JSON object, too.",
+            metavar="JSON",
+        ),
+    ] = "",
+    person: Annotated[
+        str,
+        typer.Option(
+            "--person",
+            help="The same, with an answer for people to read.",
+            metavar="JSON",
+        ),
+    ] = "",
+) -> None:
+    """Score one person. SCORE may be `applicable`: all that apply, and why others do not.
+
+    The exit status is 0 when there was an answer; that an input is missing is an answer. It is 1
+    when what was sent cannot be read or the score is not enabled.
+    """
+    from serving.cli.risk_scores import score_one
+
+    score_one(score, json or person, as_json=bool(json))

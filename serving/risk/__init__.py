@@ -1,0 +1,1 @@
+"""Risk scores at the doors of the service."""
