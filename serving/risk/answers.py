@@ -4,8 +4,11 @@ from typing import Any
 
 from models.findings import Text
 from models.risk.assessment import NOTICE, Assessment, InputUsed
+from models.risk.contributions import Contribution
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
+from models.risk.levers import WhatIf
+from models.risk.refusals import Refusal
 from models.risk.score import Score
 
 Answer = dict[str, Any]
@@ -33,36 +36,10 @@ def answer_of(assessment: Assessment) -> Answer:
         ],
         "alerts": [_text(alert) for alert in assessment.alerts],
         "remarks": [_text(remark) for remark in assessment.remarks],
-        "refusals": [
-            {
-                "input": refusal.input,
-                "reason": refusal.status.word,
-                "found": _maybe(refusal.found),
-                "needed": _maybe(refusal.needed),
-                "message": _text(refusal.told),
-            }
-            for refusal in assessment.refusals
-        ],
+        "refusals": [_refusal(refusal) for refusal in assessment.refusals],
         "inputs": [_input(used) for used in assessment.inputs],
-        "contributions": [
-            {
-                "input": one.input,
-                "scale": score.scale.value,
-                "amount": _rounded(one.amount),
-                "factor": None if one.factor is None else _rounded(one.factor),
-                "reference": one.reference,
-            }
-            for one in assessment.contributions
-        ],
-        "what_if": [
-            {
-                "input": one.input,
-                "target": one.target,
-                "value": _rounded(one.value),
-                "message": _text(one.told),
-            }
-            for one in assessment.what_ifs
-        ],
+        "contributions": [_contribution(score, one) for one in assessment.contributions],
+        "what_if": [_what_if(one) for one in assessment.what_ifs],
         "assessed_on": assessment.assessed_on.isoformat(),
         "population": _text(score.population),
         "limits": _text(score.limits),
@@ -103,6 +80,35 @@ def description_of(score: Score, *, enabled: bool) -> Answer:
         "doi": score.doi,
         "terms": _text(score.terms),
         "notice": _text(NOTICE),
+    }
+
+
+def _refusal(refusal: Refusal) -> Answer:
+    return {
+        "input": refusal.input,
+        "reason": refusal.status.word,
+        "found": _maybe(refusal.found),
+        "needed": _maybe(refusal.needed),
+        "message": _text(refusal.told),
+    }
+
+
+def _contribution(score: Score, one: Contribution) -> Answer:
+    return {
+        "input": one.input,
+        "scale": score.scale.value,
+        "amount": _rounded(one.amount),
+        "factor": None if one.factor is None else _rounded(one.factor),
+        "reference": one.reference,
+    }
+
+
+def _what_if(one: WhatIf) -> Answer:
+    return {
+        "input": one.input,
+        "target": one.target,
+        "value": _rounded(one.value),
+        "message": _text(one.told),
     }
 
 
