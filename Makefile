@@ -20,10 +20,10 @@ define require-python
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format train bench clean
+.PHONY: help demo serve test lint format train bench sbom vulnerabilities clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(SERVING_ENV)/.installed  ## Read example radiographs through the real service; writes demo-output/
 	$(SERVING_ENV)/bin/zhuzhen demo
@@ -56,8 +56,16 @@ viewer: $(FULL_ENV)/.installed  ## Show a DICOMweb server in OHIF (DICOMWEB=http
 	  tar xzf "$$(npm pack --silent @ohif/app@3.13.2)")
 	$(FULL_ENV)/bin/python viewer/serve.py .viewer/package/dist $(DICOMWEB)
 
+sbom: $(SERVING_ENV)/.installed $(FULL_ENV)/.installed  ## List what the service ships with (CycloneDX); writes sbom.cdx.json
+	$(FULL_ENV)/bin/cyclonedx-py environment $(SERVING_ENV)/bin/python --pyproject pyproject.toml \
+		--output-reproducible --of JSON -o sbom.cdx.json
+
+vulnerabilities: $(FULL_ENV)/.installed  ## Look all pins up for known vulnerabilities (needs pypi.org)
+	$(FULL_ENV)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement constraints.txt
+
 clean:  ## Remove environments, caches and the demonstration's output; records and trained models stay
-	rm -rf $(SERVING_ENV) $(FULL_ENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(SERVING_ENV) $(FULL_ENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info sbom.cdx.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The serving environment is rebuilt from nothing, so that it holds the serving part alone.

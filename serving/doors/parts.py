@@ -3,6 +3,7 @@
 from itertools import chain
 
 from serving.doors import (
+    auditing,
     imaging,
     institutions,
     keys,
@@ -21,6 +22,7 @@ PARTS = (
     institutions.PART,
     keys.PART,
     sharing.PART,
+    auditing.PART,
     recognizing.PART,
     imaging.PART,
 )
