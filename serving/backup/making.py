@@ -18,6 +18,7 @@ from serving.audit.opening import anchor_path, audit_url
 from serving.backup import manifest
 from serving.backup.databases import copy_database, is_sqlite
 from serving.backup.manifest import Manifest, digest_of_file
+from serving.objects.folder import FolderShelf
 from serving.records import database_url
 
 
@@ -68,9 +69,10 @@ def _write(fresh: Path, scratch: Path, place: Path) -> Manifest:
             copy_database(audit_url(url), scratch / "audit")
             add(scratch / "audit", manifest.AUDIT)
         add(anchor, manifest.ANCHOR)
-        objects = place / "objects"
-        for path in sorted(objects.glob("??/??/*")):
-            add(path, manifest.OBJECTS + path.relative_to(objects).as_posix())
+        shelf = FolderShelf(place / "objects")
+        for name in sorted(shelf.names()):
+            path = shelf.path_of(name)
+            add(path, manifest.OBJECTS + path.relative_to(shelf.root).as_posix())
         add(place / "keys" / "keyring.json", manifest.KEYRING)
         made = Manifest(
             format=manifest.FORMAT,
