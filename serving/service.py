@@ -30,10 +30,10 @@ _TIMEOUT_S = 420
 and keeps a timer for each request until then."""
 
 
-async def _tell(_: Request, problem: Exception) -> Response:
+async def _tell(request: Request, problem: Exception) -> Response:
     if not isinstance(problem, Problem):
         raise problem
-    return problem.response()
+    return problem.response(request.url.path)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

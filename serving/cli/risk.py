@@ -1,5 +1,7 @@
 """`zhuzhen risk`: its commands; what they do is imported when they are called."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,13 @@ JsonLines = Annotated[
     bool,
     typer.Option("--json", help="Write one JSON object a line to standard output, nothing else."),
 ]
+
+
+class Language(StrEnum):
+    """In which reasons are written."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
 
 
 @risk_app.command("list")
@@ -64,3 +73,25 @@ def score_person(
     from serving.cli.risk_scores import score_one
 
     score_one(score, json or person, as_json=bool(json))
+
+
+@risk_app.command("batch")
+def score_table_of_people(
+    score: ScoreId,
+    source: Annotated[
+        Path, typer.Argument(help="Table of people: .csv or .parquet.", metavar="IN")
+    ],
+    target: Annotated[Path, typer.Argument(help="Table with the scores, likewise.", metavar="OUT")],
+    language: Annotated[Language, typer.Option(help="Of the reasons.")] = Language.ENGLISH,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture of the distribution; by default OUT as .png.")
+    ] = None,
+    json: JsonLines = False,
+) -> None:
+    """Score a table of people: every row gets a number or a reason, and keeps its place.
+
+    A run that was killed goes on behind what it had finished.
+    """
+    from serving.cli.populations import score_population
+
+    score_population(score, source, target, language=language.value, plot=plot, as_json=json)

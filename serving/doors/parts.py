@@ -4,11 +4,14 @@ from itertools import chain
 
 from serving.doors import (
     auditing,
+    cds_hooks,
+    fhir,
     imaging,
     institutions,
     keys,
     pages,
     recognizing,
+    risk_scoring,
     sessions,
     sharing,
     users,
@@ -24,6 +27,9 @@ PARTS = (
     sharing.PART,
     auditing.PART,
     recognizing.PART,
+    risk_scoring.PART,
+    fhir.PART,
+    cds_hooks.PART,
     imaging.PART,
 )
 ROUTES = tuple(chain.from_iterable(part.routes for part in PARTS))

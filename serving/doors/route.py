@@ -47,7 +47,8 @@ class Route:
     def name(self) -> str:
         """What the audit record calls it: `POST:/v1/users/:user`."""
         path = re.sub(r"\{(\w+)(?::\w+)?\}", r":\1", self.path)
-        return f"{self.method}:{path}"
+        # FHIR's operations begin with a character that the audit record's words do not have.
+        return f"{self.method}:{path.replace('$', '')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""`zhuzhen risk batch`: a table of people in, the same table with scores out."""
+
+import sys
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from models.errors import ZhuzhenError
+from models.risk.registry import usable
+from serving.answers import write_json
+from serving.risk.choosing import enabled_scores
+
+_STDERR = Console(stderr=True)
+_NEEDED = ("pyarrow", "matplotlib")
+
+
+class PopulationPartMissingError(ZhuzhenError):
+    """What populations need is not installed."""
+
+
+def score_population(
+    score_id: str, source: Path, target: Path, *, language: str, plot: Path | None, as_json: bool
+) -> None:
+    """Score `source` into `target` and tell what became of it.
+
+    Raises:
+        ZhuzhenError: the score is not known or not enabled, or a file cannot be used.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise PopulationPartMissingError(
+            f"Scoring tables needs {' and '.join(missing)}; install the part with "
+            "`pip install --constraint constraints.txt --editable '.[population]'`."
+        )
+    from serving.risk.chart import draw_distribution
+    from serving.risk.population import score_table
+
+    score = usable(score_id, enabled_scores())
+    columns = (SpinnerColumn(), TextColumn("people"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_STDERR, transient=True) as progress:
+        task = progress.add_task("people", total=None)
+        summary = score_table(
+            score,
+            source,
+            target,
+            language=language,
+            progress=lambda people: progress.advance(task, people),
+        )
+    picture = plot or target.with_suffix(".png")
+    if summary.scored:
+        draw_distribution(score, summary, picture)
+    if as_json:
+        typer.echo(write_json({**asdict(summary), "output": str(target), "plot": str(picture)}))
+        return
+    table = Table(title=f"{score.id} {score.version}: {summary.people:,} people")
+    table.add_column("what")
+    table.add_column("people", justify="right")
+    for name, count in (*summary.statuses.items(), *summary.categories.items()):
+        table.add_row(name, f"{count:,}")
+    for name, count in list(summary.refusals.items())[:12]:
+        table.add_row(f"refused: {name}", f"{count:,}")
+    console = Console(file=sys.stdout)
+    console.print(table)
+    spread = ", ".join(f"{name} {value:g}" for name, value in summary.quantiles.items())
+    console.print(f"{score.unit}: {spread}\nWritten: {target}, {picture}")

@@ -1,0 +1,194 @@
+"""`/v1/score-risk` and `POST /fhir/$assess-risk`: the risks of one person."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+
+from models.errors import InputError
+from models.risk.assessment import Assessment
+from models.risk.registry import SCORES, usable
+from models.risk.score import Score
+from serving.access import access_of
+from serving.answers import write_json
+from serving.doors.describing import refusals
+from serving.doors.route import Operation, Part, Route
+from serving.json_bodies import receive_object
+from serving.policy import Action
+from serving.problems import Problem
+from serving.risk.answers import answer_of, description_of
+from serving.risk.choosing import APPLICABLE, assess_all, chosen_scores, enabled_scores
+
+_REFUSALS = {
+    "400": "The body is no such request, or names a score or input that is not known.",
+    "401": "The request has no credential that is valid now.",
+    "403": "The credential does not allow it, or the score is not enabled.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is over the limit on bytes.",
+    "415": "The body is not JSON.",
+    "503": "What happens cannot be recorded.",
+}
+
+
+async def _score_risk(request: Request) -> Response:
+    access = access_of(request)
+    access.require(access.own("assessment"))
+    asked = await receive_object(request)
+    unknown = sorted(set(asked) - {"scores", "person"})
+    person = asked.get("person")
+    if unknown or not isinstance(person, Mapping):
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            'The body must hold "person", an object of inputs, and "scores"; nothing else.',
+        )
+    scores = _chosen(request, asked.get("scores", APPLICABLE))
+    assessments = await asyncio.to_thread(_assessed, scores, person)
+    return _json(_answer(assessments, everything=asked.get("scores", APPLICABLE) == APPLICABLE))
+
+
+def _answer(assessments: list[Assessment], *, everything: bool) -> dict[str, Any]:
+    """Of all scores that are on, those without a number are told apart, with why."""
+    if not everything:
+        return {"assessments": [answer_of(assessment) for assessment in assessments]}
+    return {
+        "assessments": [answer_of(one) for one in assessments if one.value is not None],
+        "not_applicable": [
+            {
+                "score": one.score.id,
+                "title": {"en": one.score.title.en, "zh": one.score.title.zh},
+                "status": one.status.word,
+                "reasons": [
+                    {"en": refusal.told.en, "zh": refusal.told.zh} for refusal in one.refusals
+                ],
+            }
+            for one in assessments
+            if one.value is None
+        ],
+    }
+
+
+async def _list_scores(request: Request) -> Response:
+    enabled = request.app.state.enabled_scores
+    described = [
+        description_of(score, enabled=score.off_because is None or score.id in enabled)
+        for score in SCORES.values()
+    ]
+    return _json({"scores": described})
+
+
+async def _show_score(request: Request) -> Response:
+    score = SCORES.get(request.path_params["score"])
+    if score is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is no risk score of that identifier.")
+    enabled = score.off_because is None or score.id in request.app.state.enabled_scores
+    return _json(description_of(score, enabled=enabled))
+
+
+def _chosen(request: Request, asked: object) -> list[Score]:
+    try:
+        return chosen_scores(asked, request.app.state.enabled_scores)
+    except InputError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+
+
+def _assessed(scores: list[Score], person: Mapping[str, object]) -> list[Assessment]:
+    try:
+        return assess_all(scores, person)
+    except InputError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+
+
+def _json(value: object) -> Response:
+    return Response(write_json(value), media_type="application/json")
+
+
+@contextlib.asynccontextmanager
+async def _open(app: Starlette) -> AsyncIterator[None]:
+    # A wrong setting keeps the service from starting; later it would fail every request.
+    app.state.enabled_scores = enabled_scores()
+    for name in app.state.enabled_scores:
+        usable(name, app.state.enabled_scores)
+    yield
+
+
+def _operation(summary: str, description: str, body: Mapping[str, Any] | None) -> Operation:
+    answers = {"application/json": {"schema": {"type": "object"}}}
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "description": description,
+        "responses": {
+            "200": {"description": "The answer.", "content": answers},
+            **refusals(_REFUSALS if body is not None else _few()),
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
+    return operation
+
+
+def _few() -> dict[str, str]:
+    return {status: _REFUSALS[status] for status in ("401", "403", "503")} | {
+        "404": "There is no such score."
+    }
+
+
+_BODY: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["person"],
+    "additionalProperties": False,
+    "properties": {
+        "scores": {
+            "description": "One identifier, several, or `applicable` (the default): all that are "
+            "on, with why those do not apply that give no number.",
+            "oneOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 64},
+            ],
+        },
+        "person": {
+            "type": "object",
+            "description": "Inputs by name: a value, or an object with `value`, `unit` (UCUM) and "
+            "`date`. GET /v1/risk-scores lists them.",
+        },
+    },
+}
+
+
+def _routes() -> Iterator[Route]:
+    yield Route(
+        "POST",
+        "/v1/score-risk",
+        Action.SCORE_RISK,
+        _score_risk,
+        _operation(
+            "Score the risks of one person",
+            "Published risk scores, each with its population, source, inputs, contributions and "
+            "limits, or with the exact reasons why there is no number. Nothing is imputed.",
+            _BODY,
+        ),
+    )
+    yield Route(
+        "GET",
+        "/v1/risk-scores",
+        Action.DISCOVER,
+        _list_scores,
+        _operation("List the risk scores", "With what each needs and is for.", None),
+    )
+    yield Route(
+        "GET",
+        "/v1/risk-scores/{score}",
+        Action.DISCOVER,
+        _show_score,
+        _operation("Show one risk score", "With what it needs and is for.", None),
+    )
+
+
+PART = Part("risk-scoring", routes=tuple(_routes()), open=_open)

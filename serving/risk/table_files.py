@@ -1,0 +1,144 @@
+"""Tables of people on disk: CSV, Parquet and newline-delimited JSON, read and written in parts."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from models.errors import InputError
+
+PART_ROWS = 131_072
+"""People read, scored and written at a time; memory is bounded by a few such parts."""
+_CSV_BLOCK_BYTES = 16 * 2**20
+
+
+class TableFileError(InputError):
+    """A table cannot be read, or is of a kind that is not known."""
+
+
+class TableFormat(StrEnum):
+    """Kinds of tables, by the ending of the file's name."""
+
+    CSV = ".csv"
+    PARQUET = ".parquet"
+
+    @classmethod
+    def of(cls, path: Path) -> "TableFormat":
+        """Return the format that the ending of `path` tells.
+
+        Raises:
+            TableFileError: it tells none.
+        """
+        try:
+            return cls(path.suffix.lower())
+        except ValueError:
+            raise TableFileError(
+                f"{path.name} ends in {path.suffix or 'nothing'}; expected .csv, .parquet or "
+                ".ndjson (FHIR, one Bundle a line)."
+            ) from None
+
+
+def read_parts(path: Path, skip: int = 0) -> Iterator[pa.Table]:
+    """Yield the rows of `path` in order, in tables of `PART_ROWS`, after the first `skip` rows.
+
+    `skip` is a multiple of `PART_ROWS`.
+
+    Raises:
+        TableFileError: it is absent, or no such table; naming the row where CSV is broken.
+    """
+    try:
+        batches = _csv(path) if TableFormat.of(path) is TableFormat.CSV else _parquet(path)
+        yield from _in_parts(batches, skip)
+    except FileNotFoundError:
+        raise TableFileError(f"{path} does not exist.") from None
+    except pa.ArrowInvalid as error:
+        # The first line of Arrow's text names the row; what follows may quote it.
+        told = str(error).splitlines()[0].partition(", got")[0][:200]
+        raise TableFileError(f"{path.name} is not a readable table: {told}") from None
+
+
+def _csv(path: Path) -> Iterator[pa.RecordBatch]:
+    # Everything as text: a column of numbers in which one cell is a word must not end the reading,
+    # and what goes out must be what came in, digit for digit.
+    with path.open("rb") as file:
+        header = file.readline().decode("utf-8-sig").strip()
+    names = pa.csv.open_csv(
+        pa.BufferReader(f"{header}\n".encode() * 2),
+        read_options=pa.csv.ReadOptions(),
+    ).schema.names
+    if len(set(names)) != len(names):
+        raise TableFileError(f"{path.name} has two columns of the same name; rename one.")
+    yield from pa.csv.open_csv(
+        path,
+        read_options=pa.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+        convert_options=pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+        ),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+    )
+
+
+def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
+    with pa.parquet.ParquetFile(path, memory_map=True) as file:
+        yield from file.iter_batches(batch_size=PART_ROWS)
+
+
+def _in_parts(batches: Iterator[pa.RecordBatch], skip: int) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if skip >= batch.num_rows:
+            skip -= batch.num_rows
+            continue
+        piece = batch.slice(skip)
+        skip = 0
+        while rows + piece.num_rows >= PART_ROWS:
+            taken = PART_ROWS - rows
+            yield pa.Table.from_batches([*waiting, piece.slice(0, taken)])
+            waiting, rows, piece = [], 0, piece.slice(taken)
+        if piece.num_rows:
+            waiting.append(piece)
+            rows += piece.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def write_part(table: pa.Table, path: Path, kind: TableFormat, *, header: bool) -> None:
+    """Write one part of a table so that it is whole or absent, whatever happens."""
+    draft = path.with_suffix(".draft")
+    if kind is TableFormat.CSV:
+        pa.csv.write_csv(
+            table, draft, pa.csv.WriteOptions(include_header=header, quoting_style="needed")
+        )
+    else:
+        pa.parquet.write_table(table, draft)
+    draft.replace(path)
+
+
+def join_parts(parts: list[Path], target: Path, kind: TableFormat) -> None:
+    """Write `target` from its parts in order; it appears whole or not at all."""
+    draft = target.with_name(f"{target.name}.draft")
+    if len(parts) == 1:
+        parts[0].replace(target)
+        return
+    if kind is TableFormat.CSV:
+        with draft.open("wb") as out:
+            for part in parts:
+                with part.open("rb") as piece:
+                    while block := piece.read(_CSV_BLOCK_BYTES):
+                        out.write(block)
+    else:
+        _join_parquet(parts, draft)
+    draft.replace(target)
+
+
+def _join_parquet(parts: list[Path], draft: Path) -> None:
+    with pa.parquet.ParquetFile(parts[0]) as first:
+        schema: Any = first.schema_arrow
+    with pa.parquet.ParquetWriter(draft, schema) as writer:
+        for part in parts:
+            writer.write_table(pa.parquet.read_table(part, schema=schema))
