@@ -10,10 +10,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models.errors import InputError
+from models.errors import InputError, PackageError
 from models.risk.assessment import Assessment
+from models.risk.inputs import INPUTS
 from models.risk.registry import SCORES, usable
 from models.risk.score import Score
+from models.risk.units import conversion
 from serving.access import access_of
 from serving.answers import write_json
 from serving.doors.describing import refusals
@@ -23,6 +25,7 @@ from serving.policy import Action
 from serving.problems import Problem
 from serving.risk.answers import answer_of, description_of
 from serving.risk.choosing import APPLICABLE, assess_all, chosen_scores, enabled_scores
+from serving.risk.packaged import PackagedModels
 
 _REFUSALS = {
     "400": "The body is no such request, or names a score or input that is not known.",
@@ -31,7 +34,7 @@ _REFUSALS = {
     "408": "The body did not arrive in time.",
     "413": "The body is over the limit on bytes.",
     "415": "The body is not JSON.",
-    "503": "What happens cannot be recorded.",
+    "503": "A model cannot be loaded, or what happens cannot be recorded.",
 }
 
 
@@ -46,9 +49,27 @@ async def _score_risk(request: Request) -> Response:
             HTTPStatus.BAD_REQUEST,
             'The body must hold "person", an object of inputs, and "scores"; nothing else.',
         )
-    scores = _chosen(request, asked.get("scores", APPLICABLE))
-    assessments = await asyncio.to_thread(_assessed, scores, person)
-    return _json(_answer(assessments, everything=asked.get("scores", APPLICABLE) == APPLICABLE))
+    answer = await asyncio.to_thread(_scored, request, asked.get("scores", APPLICABLE), person)
+    return _json(answer)
+
+
+def _scored(request: Request, asked: object, person: Mapping[str, object]) -> dict[str, Any]:
+    packaged: PackagedModels = request.app.state.packaged_models
+    models = packaged.names_among(asked)
+    try:
+        told = packaged.answers(models, person)
+        # What the models alone take is no mistake of those who ask for equations as well.
+        known = packaged.inputs_of(models) - INPUTS.keys()
+    except PackageError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+    except InputError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+    rest = [name for name in asked if name not in models] if isinstance(asked, list) else asked
+    if models and rest in ([], models[0]):
+        return {"assessments": [], "model_assessments": told}
+    own = {name: value for name, value in person.items() if name not in known}
+    answer = _answer(_assessed(_chosen(request, rest), own), everything=asked == APPLICABLE)
+    return {**answer, "model_assessments": told} if models else answer
 
 
 def _answer(assessments: list[Assessment], *, everything: bool) -> dict[str, Any]:
@@ -111,9 +132,16 @@ def _json(value: object) -> Response:
 async def _open(app: Starlette) -> AsyncIterator[None]:
     # A wrong setting keeps the service from starting; later it would fail every request.
     app.state.enabled_scores = enabled_scores()
+    app.state.packaged_models = PackagedModels()
+    # The first unit that needs converting would otherwise wait seconds for the table of units, and
+    # the service need not wait for it to be ready.
+    warming = asyncio.create_task(
+        asyncio.to_thread(conversion, INPUTS["total_cholesterol_mmol_l"], "mg/dL")
+    )
     for name in app.state.enabled_scores:
         usable(name, app.state.enabled_scores)
     yield
+    await warming
 
 
 def _operation(summary: str, description: str, body: Mapping[str, Any] | None) -> Operation:
@@ -147,7 +175,9 @@ _BODY: Mapping[str, Any] = {
     "properties": {
         "scores": {
             "description": "One identifier, several, or `applicable` (the default): all that are "
-            "on, with why those do not apply that give no number.",
+            "on, with why those do not apply that give no number. Packaged models of people are "
+            "named likewise (`mortality-10y`, `coronary-disease`) and answer under "
+            "`model_assessments`.",
             "oneOf": [
                 {"type": "string"},
                 {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 64},

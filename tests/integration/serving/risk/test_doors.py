@@ -90,6 +90,33 @@ def test_scores_are_listed_with_what_they_need(client: httpx.Client) -> None:
     assert client.get("/v1/risk-scores/none").status_code == 404
 
 
+def test_packaged_models_answer_at_the_same_door(client: httpx.Client) -> None:
+    person = {
+        **VILLAGER,
+        "bmi_kg_m2": 24.0,
+        "albumin_g_dl": {"value": 4.4, "unit": "g/dL"},
+        "total_protein_g_dl": 7.1,
+        "iron_ug_dl": 95,
+        "tibc_ug_dl": 350,
+        "transferrin_saturation_percent": 27,
+        "magnesium_mg_dl": 1.7,
+    }
+
+    both = score(client, ["china-par", "mortality-10y"], person).json()
+    alone = score(client, "mortality-10y", person).json()
+
+    assert [one["score"] for one in both["assessments"]] == ["china-par"]
+    (model,) = both["model_assessments"]
+    assert alone == {"assessments": [], "model_assessments": [model]}
+    assert model["model"] == "mortality-10y"
+    assert model["digest"].startswith("sha256:")
+    (finding,) = model["findings"]
+    assert finding["label"] == "death"
+    added = sum(one["log_odds"] for one in finding["contributions"])
+    assert added + finding["baseline_log_odds"] == pytest.approx(finding["log_odds"], abs=1e-4)
+    assert score(client, "chest-xray-pneumonia", person).status_code == 400
+
+
 def parameters(*more: dict[str, Any]) -> dict[str, Any]:
     own = {
         "region_of_china": "north",

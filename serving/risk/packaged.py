@@ -1,0 +1,92 @@
+"""Model packages of people beside the published equations, each loaded once and when asked for."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from models import store
+from models.errors import InputError
+from models.risk.registry import SCORES
+from serving.people import TabularModel, assessment_answer
+
+
+class PackagedModels:
+    """Models of people by name; may be used from several threads at once."""
+
+    def __init__(self) -> None:
+        self._ready: dict[str, TabularModel] = {}
+        self._loading = threading.Lock()
+
+    def names_among(self, asked: object) -> list[str]:
+        """Return which of the scores that were asked for are packages and no equations."""
+        names = [asked] if isinstance(asked, str) else asked
+        if not isinstance(names, list):
+            return []
+        known = store.versions()
+        return [
+            name
+            for name in names
+            if isinstance(name, str) and name not in SCORES and name.partition("@")[0] in known
+        ]
+
+    def model(self, name: str) -> TabularModel:
+        """Return the model `name` (its current version) or `name@version`.
+
+        Raises:
+            InputError: it is a model of images.
+            PackageError: there is none, or it must not be loaded.
+        """
+        with self._loading:
+            meant = store.stated(name)
+            ready = self._ready.get(name)
+            if ready is not None and (
+                meant is None or meant.digest == ready.package.reference_to.digest
+            ):
+                return ready
+            package = store.load(name)
+            if package.spec.kind != "table":
+                raise InputError(
+                    f"The model {package.reference_to.name} takes images; POST /v1/recognize or "
+                    "/v1/classify-pathology has it."
+                )
+            self._ready[name] = TabularModel(package)
+            return self._ready[name]
+
+    def answers(self, names: list[str], person: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Return what each of the models says of `person`.
+
+        Raises:
+            InputError: a value is given in a unit that the model does not take.
+        """
+        found = []
+        for name in names:
+            model = self.model(name)
+            given = {key: _plain(key, value, model) for key, value in person.items()}
+            found.append(
+                assessment_answer(
+                    model.assess(given), source="person", intended_use=model.package.statement
+                )
+            )
+        return found
+
+    def inputs_of(self, names: list[str]) -> frozenset[str]:
+        """Return every name under which the models take inputs."""
+        return frozenset(
+            key
+            for name in names
+            for entry in self.model(name).package.table_spec.inputs
+            for key in (entry.name, *entry.aliases)
+        )
+
+
+def _plain(name: str, value: object, model: TabularModel) -> Any:
+    """Return the bare value; one with a unit must be in that of the model's input."""
+    if not isinstance(value, Mapping):
+        return value if isinstance(value, str | int | float | bool | None) else str(type(value))
+    units = {entry.name: entry.unit for entry in model.package.table_spec.inputs}
+    unit = value.get("unit")
+    if unit is not None and units.get(name, unit) != unit:
+        raise InputError(
+            f"{name} has another unit than the model takes; expected {units[name] or 'none'}."
+        )
+    return value.get("value")
