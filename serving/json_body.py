@@ -20,14 +20,20 @@ _PATIENCE_S = 15.0
 class JsonBody:
     """What an operation takes, by its JSON schema."""
 
-    def __init__(self, schema: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        most_bytes: int = MOST_BYTES,
+        media_types: tuple[str, ...] = (MEDIA_TYPE,),
+    ) -> None:
         self.schema = schema
         self._most_bytes = most_bytes
+        self._media_types = media_types
         self._validator = Draft202012Validator(dict(schema))
 
     def described(self) -> dict[str, Any]:
         """Return the Request Body Object of OpenAPI 3.1."""
-        return {"required": True, "content": {MEDIA_TYPE: {"schema": dict(self.schema)}}}
+        return {"required": True, "content": {self._media_types[0]: {"schema": dict(self.schema)}}}
 
     async def read(self, request: Request) -> dict[str, Any]:
         """Return the object in the body of `request`.
@@ -36,11 +42,12 @@ class JsonBody:
             Problem: 400, 408, 413 or 415; a value of the body is never repeated.
         """
         essence = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if essence != MEDIA_TYPE:
+        if essence not in self._media_types:
+            accepted = ", ".join(self._media_types)
             raise Problem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"The Content-Type is not {MEDIA_TYPE}; send a JSON object.",
-                {"Accept": MEDIA_TYPE},
+                f"The Content-Type is not {accepted}; send a JSON object.",
+                {"Accept": accepted},
             )
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -54,7 +61,7 @@ class JsonBody:
         return self._checked(content)
 
     async def _receive(self, request: Request) -> bytes:
-        content = b""
+        content = bytearray()
         async for piece in request.stream():
             content += piece
             if len(content) > self._most_bytes:
@@ -64,11 +71,13 @@ class JsonBody:
                     "here.",
                     {"Connection": "close"},
                 )
-        return content
+        return bytes(content)
 
     def _checked(self, content: bytes) -> dict[str, Any]:
         try:
-            found = json.loads(content, parse_constant=_refuse_constant)
+            found = json.loads(
+                content, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins
+            )
         except (ValueError, RecursionError):
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "The body is not valid JSON in UTF-8; expected an object."
@@ -78,6 +87,14 @@ class JsonBody:
             raise Problem(HTTPStatus.BAD_REQUEST, _told(error))
         checked: dict[str, Any] = found
         return checked
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A name that stands twice in an object would be read by one program so, by another so."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _refuse_constant(name: str) -> None:

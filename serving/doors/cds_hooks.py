@@ -18,12 +18,13 @@ from serving.cds_hooks.feedback import count_feedback, keep_cards, keep_feedback
 from serving.cds_hooks.services import SERVICES, Call, Service, concerns, discovery, read_call
 from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
-from serving.json_bodies import receive_object
+from serving.json_body import JsonBody
 from serving.policy import Action
 from serving.privacy.keyring import open_keyring
 from serving.problems import Problem
 from serving.risk.choosing import assess_all
 
+_BODY = JsonBody({"type": "object"}, most_bytes=2 * 2**20)
 _SCORES_OF = {
     "cardiometabolic-risk": (
         "china-par",
@@ -49,7 +50,7 @@ async def _call(request: Request) -> Response:
     service = _service(request)
     access = access_of(request)
     access.require(access.own("assessment"))
-    body = await receive_object(request)
+    body = await _BODY.read(request)
     cards = await asyncio.to_thread(_answer, request, service, body, access.actor.institution)
     return _json({"cards": cards})
 
@@ -80,7 +81,7 @@ async def _feedback(request: Request) -> Response:
     service = _service(request)
     access = access_of(request)
     access.require(access.own("feedback"))
-    body = await receive_object(request)
+    body = await _BODY.read(request)
     engine, institution = request.app.state.guard.engine, access.actor.institution
     try:
         await asyncio.to_thread(
@@ -136,7 +137,7 @@ def _operation(summary: str, *, takes_body: bool) -> Operation:
         },
     }
     if takes_body:
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = _BODY.described()
     return operation
 
 

@@ -14,18 +14,25 @@ from serving.doors.route import Operation, Part, Route
 from serving.fhir.assessments import bundle_of
 from serving.fhir.operation import read_request
 from serving.fhir.problems import MEDIA_TYPE
-from serving.json_bodies import receive_object
+from serving.json_body import JsonBody
 from serving.policy import Action
 from serving.problems import Problem
 from serving.risk.choosing import APPLICABLE, assess_all, chosen_scores
 
-_TAKEN = (MEDIA_TYPE, "application/json")
+_RESOURCE = {
+    "type": "object",
+    "required": ["resourceType"],
+    "properties": {"resourceType": {"enum": ["Bundle", "Parameters"]}},
+}
+_MOST_BYTES = 2 * 2**20
+"""A Bundle with some years of one person's observations has a few hundred kilobytes."""
+_BODY = JsonBody(_RESOURCE, _MOST_BYTES, (MEDIA_TYPE, "application/json"))
 
 
 async def _assess_risk(request: Request) -> Response:
     access = access_of(request)
     access.require(access.own("assessment"))
-    body = await receive_object(request, _TAKEN)
+    body = await _BODY.read(request)
     bundle = await asyncio.to_thread(_assess, body, request.app.state.enabled_scores)
     return Response(write_json(bundle), media_type=MEDIA_TYPE)
 
@@ -86,7 +93,7 @@ def _operation(summary: str, *, takes_body: bool) -> Operation:
         },
     }
     if takes_body:
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = _BODY.described()
     return operation
 
 

@@ -20,7 +20,7 @@ from serving.access import access_of
 from serving.answers import write_json
 from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
-from serving.json_bodies import receive_object
+from serving.json_body import JsonBody
 from serving.policy import Action
 from serving.problems import Problem
 from serving.risk.answers import answer_of, description_of
@@ -38,18 +38,38 @@ _REFUSALS = {
 }
 
 
+_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["person"],
+    "additionalProperties": False,
+    "properties": {
+        "scores": {
+            "description": "One identifier, several, or `applicable` (the default): all that are "
+            "on, with why those do not apply that give no number. Packaged models of people are "
+            "named likewise (`mortality-10y`, `coronary-disease`) and answer under "
+            "`model_assessments`.",
+            "oneOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 64},
+            ],
+        },
+        "person": {
+            "type": "object",
+            "description": "Inputs by name: a value, or an object with `value`, `unit` (UCUM) and "
+            "`date`. GET /v1/risk-scores lists them.",
+        },
+    },
+}
+_BODY = JsonBody(_SCHEMA, most_bytes=2**20)
+
+
 async def _score_risk(request: Request) -> Response:
     access = access_of(request)
     access.require(access.own("assessment"))
-    asked = await receive_object(request)
-    unknown = sorted(set(asked) - {"scores", "person"})
-    person = asked.get("person")
-    if unknown or not isinstance(person, Mapping):
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            'The body must hold "person", an object of inputs, and "scores"; nothing else.',
-        )
-    answer = await asyncio.to_thread(_scored, request, asked.get("scores", APPLICABLE), person)
+    asked = await _BODY.read(request)
+    answer = await asyncio.to_thread(
+        _scored, request, asked.get("scores", APPLICABLE), asked["person"]
+    )
     return _json(answer)
 
 
@@ -144,7 +164,7 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
     await warming
 
 
-def _operation(summary: str, description: str, body: Mapping[str, Any] | None) -> Operation:
+def _operation(summary: str, description: str, body: JsonBody | None) -> Operation:
     answers = {"application/json": {"schema": {"type": "object"}}}
     operation: dict[str, Any] = {
         "summary": summary,
@@ -155,10 +175,7 @@ def _operation(summary: str, description: str, body: Mapping[str, Any] | None) -
         },
     }
     if body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": body}},
-        }
+        operation["requestBody"] = body.described()
     return operation
 
 
@@ -166,30 +183,6 @@ def _few() -> dict[str, str]:
     return {status: _REFUSALS[status] for status in ("401", "403", "503")} | {
         "404": "There is no such score."
     }
-
-
-_BODY: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["person"],
-    "additionalProperties": False,
-    "properties": {
-        "scores": {
-            "description": "One identifier, several, or `applicable` (the default): all that are "
-            "on, with why those do not apply that give no number. Packaged models of people are "
-            "named likewise (`mortality-10y`, `coronary-disease`) and answer under "
-            "`model_assessments`.",
-            "oneOf": [
-                {"type": "string"},
-                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 64},
-            ],
-        },
-        "person": {
-            "type": "object",
-            "description": "Inputs by name: a value, or an object with `value`, `unit` (UCUM) and "
-            "`date`. GET /v1/risk-scores lists them.",
-        },
-    },
-}
 
 
 def _routes() -> Iterator[Route]:
