@@ -1,6 +1,5 @@
 """What `zhuzhen audit` does."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -33,6 +32,7 @@ from serving.audit.opening import (
 from serving.audit.queries import Criteria, find_events
 from serving.audit.retention import prune
 from serving.audit.verification import Verification, snapshot, verify
+from serving.identity.local import operator
 from serving.privacy import Keyring, open_keyring, pseudonym_of
 from serving.privacy.holds import held_patients
 from serving.records import database_url, open_engine, upgrade
@@ -135,11 +135,6 @@ def write_public_key() -> None:
     typer.echo(pem.decode(), nl=False)
 
 
-def operator() -> str:
-    """Return who runs a command on the service's own machine, for the audit record."""
-    return f"operator:{os.getuid()}"
-
-
 def _note(
     keyring: Keyring,
     operation: str,
@@ -153,7 +148,7 @@ def _note(
         action=Action.READ,
         outcome=outcome,
         operation=operation,
-        actor=operator(),
+        actor=operator().id,
         role="operator",
         purpose=purpose,
         patient=patient,

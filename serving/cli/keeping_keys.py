@@ -10,8 +10,8 @@ from serving.answers import write_json
 from serving.audit import Action, AuditEvent, Category, Outcome, Purpose
 from serving.audit.opening import recording
 from serving.cli.answers_table import console_for_people
-from serving.cli.auditing import operator
 from serving.doctor import State, examine
+from serving.identity.local import operator
 from serving.objects import open_objects
 from serving.privacy import Keyring, open_keyring
 from serving.privacy.sealed_columns import reseal_columns, sealed_under
@@ -124,7 +124,7 @@ def _note(keyring: Keyring, operation: str) -> None:
         action=Action.UPDATE,
         outcome=Outcome.ALLOWED,
         operation=operation,
-        actor=operator(),
+        actor=operator().id,
         role="operator",
         purpose=Purpose.OPERATIONS,
         object_type="keyring",

@@ -13,7 +13,7 @@ from models.errors import ZhuzhenError
 from serving.answers import write_json
 from serving.audit import Action, AuditEvent, Category, Outcome, Purpose, Recorder
 from serving.audit.opening import recording
-from serving.cli.auditing import operator
+from serving.identity.local import operator
 from serving.objects import open_objects
 from serving.persons import Person, erase_person, export_person
 from serving.persons.images import ArchivedImages
@@ -46,7 +46,7 @@ def _opened() -> Iterator[_Installation]:
         upgrade(engine)
         parts = (ArchivedImages(engine, keyring, open_objects(keyring=keyring)), TableRows(engine))
         with recording(keyring) as recorder:
-            requester = Requester(operator(), "operator")
+            requester = Requester(operator().id, "operator")
             yield _Installation(engine, keyring, recorder, parts, requester)
     finally:
         engine.dispose()
@@ -77,7 +77,7 @@ def hold(institution: str, number_file: Path, reason: str, *, as_json: bool) -> 
         person = Person.of(found.keyring, institution, _number(number_file))
         # Recorded first: a word that is no token must not be stored either.
         found.recorder.record(_event("person.hold", person.pseudonym, Action.CREATE, reason)).wait()
-        placed = place_hold(found.engine, person.pseudonym, reason, operator())
+        placed = place_hold(found.engine, person.pseudonym, reason, operator().id)
     typer.echo(write_json({"hold": placed.id}) if as_json else f"Hold {placed.id} is in force.")
     return 0
 
@@ -99,7 +99,7 @@ def _event(operation: str, patient: str, action: Action, reason: str) -> AuditEv
         action=action,
         outcome=Outcome.ALLOWED,
         operation=operation,
-        actor=operator(),
+        actor=operator().id,
         role="operator",
         purpose=Purpose.OPERATIONS,
         patient=patient,

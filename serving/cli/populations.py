@@ -4,6 +4,7 @@ import sys
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -12,8 +13,16 @@ from rich.table import Table
 
 from models.errors import ZhuzhenError
 from models.risk.registry import usable
+from models.risk.score import Score
+from serving.access import open_guard
 from serving.answers import write_json
+from serving.cli.operating import permit
+from serving.identity.local import LOCAL
+from serving.policy import Action, Target
 from serving.risk.choosing import enabled_scores
+
+if TYPE_CHECKING:
+    from serving.risk.population import Summary
 
 _STDERR = Console(stderr=True)
 _NEEDED = ("pyarrow", "matplotlib")
@@ -41,6 +50,8 @@ def score_population(
     from serving.risk.population import score_table
 
     score = usable(score_id, enabled_scores())
+    with open_guard() as guard:
+        permit(guard, "risk.batch", Action.SCORE_RISK, Target("assessment", LOCAL))
     columns = (SpinnerColumn(), TextColumn("people"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=_STDERR, transient=True) as progress:
         task = progress.add_task("people", total=None)
@@ -55,8 +66,13 @@ def score_population(
     if summary.scored:
         draw_distribution(score, summary, picture)
     if as_json:
-        typer.echo(write_json({**asdict(summary), "output": str(target), "plot": str(picture)}))
-        return
+        told = {**asdict(summary), "output": str(target), "plot": str(picture)}
+        typer.echo(write_json(told))
+    else:
+        _tell(score, summary, f"Written: {target}, {picture}")
+
+
+def _tell(score: Score, summary: "Summary", written: str) -> None:
     table = Table(title=f"{score.id} {score.version}: {summary.people:,} people")
     table.add_column("what")
     table.add_column("people", justify="right")
@@ -67,4 +83,4 @@ def score_population(
     console = Console(file=sys.stdout)
     console.print(table)
     spread = ", ".join(f"{name} {value:g}" for name, value in summary.quantiles.items())
-    console.print(f"{score.unit}: {spread}\nWritten: {target}, {picture}")
+    console.print(f"{score.unit}: {spread}\n{written}")

@@ -17,8 +17,12 @@ from models.risk.refusals import needed_text
 from models.risk.registry import ENABLED_SETTING, SCORES, find
 from models.risk.score import Scale, Score
 from models.risk.shown import shown, shown_unit
+from serving.access import open_guard
 from serving.answers import write_json
 from serving.cli.answers_table import console_for_people
+from serving.cli.operating import permit
+from serving.identity.local import LOCAL
+from serving.policy import Action, Target
 from serving.risk.answers import answer_of, description_of
 from serving.risk.choosing import assess_all, chosen_scores, enabled_scores
 
@@ -82,7 +86,10 @@ def score_one(asked: str, written: str, *, as_json: bool) -> None:
         InputError: what was written is no JSON object, an input is not known, or the score is not.
     """
     scores = chosen_scores(asked, enabled_scores())
-    assessments = assess_all(scores, _person(written))
+    person = _person(written)
+    with open_guard() as guard:
+        permit(guard, "risk.score", Action.SCORE_RISK, Target("assessment", LOCAL))
+    assessments = assess_all(scores, person)
     if as_json:
         for assessment in assessments:
             typer.echo(write_json(answer_of(assessment)))

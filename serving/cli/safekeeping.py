@@ -9,7 +9,7 @@ from serving.answers import write_json
 from serving.audit import Action, AuditEvent, Category, Outcome, Purpose
 from serving.audit.opening import recording
 from serving.backup import make_backup, restore_backup
-from serving.cli.auditing import operator
+from serving.identity.local import operator
 from serving.privacy import open_keyring
 from serving.records import database_url, open_engine, upgrade
 
@@ -24,7 +24,7 @@ def back_up(target: Path, *, as_json: bool) -> int:
         action=Action.READ,
         outcome=Outcome.ALLOWED,
         operation="backup.make",
-        actor=operator(),
+        actor=operator().id,
         role="operator",
         purpose=Purpose.OPERATIONS,
         object_type="installation",
@@ -45,7 +45,7 @@ def back_up(target: Path, *, as_json: bool) -> int:
 
 def restore(source: Path, *, as_json: bool) -> int:
     """Restore `source` into an empty installation; 1 if its audit record is not intact."""
-    restored = restore_backup(source, operator())
+    restored = restore_backup(source, operator().id)
     intact = restored.verification.intact
     if as_json:
         typer.echo(write_json(asdict(restored) | {"intact": intact}))
