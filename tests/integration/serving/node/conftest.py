@@ -67,9 +67,9 @@ destinations:
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A node that listens as long as the session lasts."""
+    """A node that listens as long as the tests of one file last; the environment names its home."""
     home = tmp_path_factory.mktemp("node")
     port = free_port()
     (home / "node.yaml").write_text(NODE_FILE.format(port=port, out=home / "out"))
