@@ -122,9 +122,8 @@ def test_values_that_cannot_be_are_refused(
 def test_loop_refuses_what_it_does_not_know(
     tmp_path: Path, changes: dict[str, Any], told: str
 ) -> None:
-    config = load_config(written(tmp_path, whole() | changes))
     with pytest.raises(ZhuzhenError, match=told):
-        _ = config.loop
+        _ = load_config(written(tmp_path, whole() | changes)).loop
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ def test_file_without_keys_is_refused(tmp_path: Path, text: str, told: str) -> N
 
 
 def test_unknown_name_tells_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=f"'no-such-model'; known are {NAME}"):
+    with pytest.raises(ConfigError, match=f"'no-such-model'; known are .*{NAME}"):
         load_config("no-such-model")
 
 
