@@ -50,12 +50,16 @@ class Names:
         written = environment.get(ENVIRONMENT, "")
         return cls(tuple(name.strip() for name in written.split(",") if name.strip()))
 
-    def admit_host(self, scope: Scope) -> None:
-        """Refuse a request under another name.
+    def admit(self, scope: Scope) -> None:
+        """Refuse a request under another name, or from a page of another site.
 
         Raises:
-            Problem: 421.
+            Problem: 403 or 421.
         """
+        self._admit_host(scope)
+        self._admit_page(scope)
+
+    def _admit_host(self, scope: Scope) -> None:
         given = [value for name, value in scope["headers"] if name == b"host"]
         hosts = [_without_port(value.decode("latin-1").lower()) for value in given]
         if len(hosts) != 1 or hosts[0] not in (*LOCAL_HOSTS, *self.others):
@@ -66,12 +70,7 @@ class Names:
                 f"{ENVIRONMENT}.",
             )
 
-    def admit_page(self, scope: Scope) -> None:
-        """Refuse a request from a page of another site.
-
-        Raises:
-            Problem: 403.
-        """
+    def _admit_page(self, scope: Scope) -> None:
         given = [value for name, value in scope["headers"] if name == b"origin"]
         if not all(self._is_own(value.decode("latin-1").lower(), scope) for value in given):
             allowed = [f"{scope.get('scheme')}://{host}" for host in LOCAL_HOSTS]

@@ -9,6 +9,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO
@@ -26,6 +27,8 @@ _WAITING_LINES = 10_000
 _WAITING_INPUTS = 16
 _LOWEST_PRIORITY = 19
 _STOP_S = 10
+_LOOK_EVERY_S = 0.5
+"""A challenger reads along from this long after it was stated."""
 
 _Line = tuple[str, Observation]
 _Input = tuple[str, bytes, Observation]
@@ -58,6 +61,9 @@ class Watcher:
         self._shelf = shelf
         self._lines: queue.Queue[_Line | None] = queue.Queue(_WAITING_LINES)
         self._inputs: queue.Queue[_Input | None] = queue.Queue(_WAITING_INPUTS)
+        self._challengers: dict[str, tuple[str, float]] = {}
+        """Digest of each model's challenger, empty where it has none, and when that was looked up:
+        under load, readers that open a file for each image wait for each other."""
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
             for work, name in ((self._write, "observations"), (self._read_along, "shadow"))
@@ -84,11 +90,13 @@ class Watcher:
 
     def _challenged(self, reading: Reading) -> bool:
         """Return whether there is a challenger here that is not the version that answered."""
-        try:
-            challenger = store.aliases(reading.pre_read.model.name).get(store.CHALLENGER)
-        except ZhuzhenError:
-            return False
-        return challenger is not None and challenger.digest != reading.pre_read.model.digest
+        model = reading.pre_read.model
+        digest, looked_at = self._challengers.get(model.name, ("", 0.0))
+        now = time.monotonic()
+        if now - looked_at > _LOOK_EVERY_S:
+            digest = _challenger_of(model.name)
+            self._challengers[model.name] = (digest, now)
+        return digest not in ("", model.digest)
 
     def _offer(self, waiting: _Input) -> None:
         try:
@@ -147,6 +155,14 @@ class Watcher:
         except OSError as error:
             count_observation(kind, "lost")
             _LOG.error("observations cannot be written: %s", error.strerror)
+
+
+def _challenger_of(name: str) -> str:
+    try:
+        challenger = store.aliases(name).get(store.CHALLENGER)
+    except ZhuzhenError:
+        return ""
+    return challenger.digest if challenger is not None else ""
 
 
 def _facts(pre_read: PreRead) -> dict[str, float]:

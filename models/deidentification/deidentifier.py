@@ -38,6 +38,8 @@ class Deidentified:
     """Patient ID (0010,0020) in it."""
     changed: tuple[str, ...]
     """Keywords of the elements that were removed, emptied or replaced, without their values."""
+    days: int
+    """By how many days dates were moved; it is not in the object, and must not leave."""
 
 
 class Deidentifier:
@@ -84,7 +86,8 @@ class Deidentifier:
         if mask:
             burned_in.mask_pixels(result, mask)
         pseudonym = self._pseudonym(source)
-        changed = self._treat(result, self._days(source))
+        days = self._days(source)
+        changed = self._treat(result, days)
         result.PatientName = result.PatientID = pseudonym
         self._state(result, masked=mask is not None)
         if self._recipient is not None:
@@ -92,7 +95,18 @@ class Deidentifier:
             result.EncryptedAttributesSequence = [envelope.seal(originals, self._recipient)]
         encoded, header, pixels = _encode(result)
         check_nothing_left(source, header, pixels)
-        return Deidentified(encoded, pseudonym, tuple(sorted(changed)))
+        return Deidentified(encoded, pseudonym, tuple(sorted(changed)), days)
+
+    def check(self, source: bytes, made: bytes) -> None:
+        """Look for what `source` says of the patient in an object that was made from what is left.
+
+        Raises:
+            DeidentificationError: one of the two cannot be read, or a value of the source was found
+                in the object.
+        """
+        with quiet_decoders():
+            _, header, pixels = _encode(pydicom.dcmread(BytesIO(made)))
+            check_nothing_left(_read(source), header, pixels)
 
     def new_uid(self, uid: str) -> UID:
         """Return what stands for `uid` in everything de-identified under this secret."""
@@ -232,8 +246,9 @@ def _encode(dataset: Dataset) -> tuple[bytes, bytes, bytes]:
     dataset.file_meta, dataset.preamble = meta, b"\0" * 128
     whole = BytesIO()
     pydicom.dcmwrite(whole, dataset, enforce_file_format=True)
-    pixels = bytes(dataset.PixelData)
-    return whole.getvalue(), whole.getvalue().replace(pixels, b""), pixels
+    pixels = bytes(dataset.get("PixelData") or b"")
+    header = whole.getvalue().replace(pixels, b"") if pixels else whole.getvalue()
+    return whole.getvalue(), header, pixels
 
 
 def _code_item(code: MethodCode) -> Dataset:

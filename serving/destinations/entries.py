@@ -17,6 +17,8 @@ _KEYS = frozenset(
     {
         *("name", "to", "calling_ae_title", "timeout_s", "give_up_after_s", "bearer_token_file"),
         *("username", "password_file", "ca_file", "certificate_file", "key_file", "tls"),
+        # Read where what is sent is made.
+        "deidentify",
     }
 )
 

@@ -101,6 +101,7 @@ def show_job(engine: Engine, job_id: str) -> dict[str, Any]:
                 "state": each.state,
                 "tries": each.tries,
                 "reason": each.reason,
+                "deidentified": json.loads(each.outgoing) if each.outgoing else [],
             }
             for each in deliveries
         ],

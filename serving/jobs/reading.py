@@ -64,7 +64,7 @@ class StudyReader:
             job = find_job(connection, job_id)
             plan = Plan.from_json(job.plan)
             instances = {
-                model: list(_instances(connection, job, plan, model))
+                model: list(planned_instances(connection, job, plan, model))
                 for model in dict.fromkeys(each.model for each in plan.readings)
             }
             predecessors = _predecessors(connection, job)
@@ -181,7 +181,10 @@ def record_pre_read(connection: Connection, job_id: str, kept: Kept, now: float)
     return is_current
 
 
-def _instances(connection: Connection, job: Job, plan: Plan, model: str) -> Iterator[Row[Any]]:
+def planned_instances(
+    connection: Connection, job: Job, plan: Plan, model: str
+) -> Iterator[Row[Any]]:
+    """Give the instances of a study that `model` reads by a job's plan, in order of arrival."""
     series = [each.series_id for each in plan.readings if each.model == model]
     found = connection.execute(
         select(INSTANCES)

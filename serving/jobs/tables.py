@@ -112,9 +112,11 @@ DELIVERIES = Table(
     Column("enqueued_attempt", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    Column("outgoing", Text),
     UniqueConstraint("job_id", "destination"),
 )
-"""One row a pre-read and destination."""
+"""One row a pre-read and destination. `outgoing` says, where the destination is outside of the
+institution, which de-identified objects were made for it (UID, pseudonym, digest)."""
 Index("deliveries_by_state", DELIVERIES.c.state)
 
 EXECUTORS = Table(

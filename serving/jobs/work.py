@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy import Connection, select
@@ -63,6 +63,19 @@ class Hooks:
     clock: Callable[[], float] = time.time
 
 
+class LeavingFiles(Protocol):
+    """Makes what leaves the institution, for the destinations that are outside of it."""
+
+    def concerns(self, destination: str) -> bool:
+        """Whether what goes to `destination` leaves the institution."""
+
+    def files(self, delivery_id: str) -> list[bytes]:
+        """Return the files of a delivery, de-identified; the same however often it is asked."""
+
+    def done(self, delivery_id: str) -> None:
+        """Let the files of a confirmed delivery go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What workflows work with."""
@@ -72,6 +85,7 @@ class Tools:
     senders: Mapping[str, Sender]
     entries: Mapping[str, Mapping[str, Any]]
     """Of the destinations, as `node.yaml` has them."""
+    leaving: LeavingFiles
     hooks: Hooks
 
 
@@ -111,6 +125,7 @@ class StudyWork(DBOSConfiguredInstance):
         self._reader = tools.reader
         self._senders = tools.senders
         self._entries = tools.entries
+        self._leaving = tools.leaving
         self._permit = tools.hooks.permit
         self._notify = tools.hooks.notify
         self._clock = tools.hooks.clock
@@ -211,20 +226,26 @@ class StudyWork(DBOSConfiguredInstance):
             row = connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).one()
         if row.state != DeliveryState.QUEUED.value:
             return asdict(Tried(done=row.state == DeliveryState.DONE.value, can_heal=False))
-        tried = self._send(row.job_id, row.destination)
+        tried = self._send(delivery_id, row.job_id, row.destination)
         entry = self._entries.get(row.destination, {})
         if self._clock() - row.created_at > give_up_after_s(entry):
             tried = Tried(tried.done, can_heal=False, reason=tried.reason)
         self._write(lambda connection: note_try(connection, delivery_id, tried, self._clock()))
+        if tried.done:
+            self._leaving.done(delivery_id)
         return asdict(tried)
 
-    def _send(self, job_id: str, destination: str) -> Tried:
+    def _send(self, delivery_id: str, job_id: str, destination: str) -> Tried:
         sender = self._senders.get(destination)
         if sender is None:
             return Tried(False, can_heal=False, reason="The destination is not in node.yaml.")
         try:
-            self._permit("deliver_results", job_id)
-            sender.send(files_of(self._archive, job_id, destination))
+            if self._leaving.concerns(destination):
+                self._permit("export_deidentified", job_id)
+                sender.send(self._leaving.files(delivery_id))
+            else:
+                self._permit("deliver_results", job_id)
+                sender.send(files_of(self._archive, job_id, destination))
         except ZhuzhenError as error:
             return Tried(False, can_heal=_heals(error), reason=str(error))
         except Exception as error:  # noqa: BLE001 - networks and their libraries fail in many ways

@@ -27,6 +27,7 @@ from serving.jobs.work import (
     READING_QUEUE,
     WORKFLOW_VERSION,
     Hooks,
+    LeavingFiles,
     StudyWork,
     Tools,
     delivery_queue,
@@ -71,6 +72,7 @@ class Worker:
         reader: StudyReader,
         node: Node,
         senders: Mapping[str, Sender],
+        leaving: LeavingFiles,
         *,
         hooks: Hooks | None = None,
         closed: Callable[[Closed], None] = lambda closed: None,
@@ -85,7 +87,7 @@ class Worker:
         self._stopping = threading.Event()
         self._lock: IO[bytes] | None = None
         self._beaten_at = 0.0
-        self._tools = Tools(archive, reader, senders, node.destinations, self._hooks)
+        self._tools = Tools(archive, reader, senders, node.destinations, leaving, self._hooks)
         self._work: StudyWork | None = None
         self._executor_id = "local"
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)

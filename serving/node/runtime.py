@@ -74,6 +74,7 @@ class Runtime:
         from serving.jobs.work import Hooks
         from serving.jobs.worker import Worker, WorkerConfig
         from serving.node.senders import open_senders
+        from serving.outside import Leaving
         from serving.shelf import Shelf
 
         settings = Settings.from_environment()
@@ -83,11 +84,19 @@ class Runtime:
             store.home(),
             threads=settings.threads,
         )
-        reader = StudyReader(self.archive, Shelf(settings.precision))
+        shelf = Shelf(settings.precision)
+        reader = StudyReader(self.archive, shelf)
         hooks = Hooks(permit=self.gatekeeper.permit)
-        senders = open_senders(self.node.destinations, store.home())
+        entries = self.node.destinations
         worker = Worker(
-            config, self.archive, reader, self.node, senders, hooks=hooks, closed=self._closed
+            config,
+            self.archive,
+            reader,
+            self.node,
+            open_senders(entries, store.home()),
+            Leaving(self.archive, shelf, entries, store.home()),
+            hooks=hooks,
+            closed=self._closed,
         )
         with worker:
             self._wake = worker.wake

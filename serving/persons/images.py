@@ -6,8 +6,9 @@ from sqlalchemy import Connection, Engine, delete, select
 
 from serving.archive.entries import PATIENT_ID
 from serving.archive.tables import INSTANCES, QUARANTINE, SERIES, STUDIES
-from serving.jobs.tables import PRE_READS
+from serving.jobs.tables import DELIVERIES, JOBS, PRE_READS
 from serving.objects import ObjectNotFoundError, ObjectStore
+from serving.outside.leaving import outgoing_of
 from serving.persons.person import Copy, Person
 from serving.privacy import Keyring, blind_index
 
@@ -44,7 +45,7 @@ class ArchivedImages:
         with self._engine.connect() as connection:
             studies = self._studies(connection, person)
             found = [*_instances(connection, studies), *_answers(connection, studies)]
-            digests = {digest for _, digest in found}
+            digests = {digest for _, digest in found} | _outgoing(connection, studies)
             shared = _held_by_others(connection, digests, studies)
         for digest in digests - shared:
             self._objects.delete(digest)
@@ -79,6 +80,16 @@ def _instances(connection: Connection, studies: list[int]) -> list[tuple[str, st
 def _answers(connection: Connection, studies: list[int]) -> list[tuple[str, str]]:
     query = select(PRE_READS.c.id, PRE_READS.c.answers).where(PRE_READS.c.study_id.in_(studies))
     return [(str(row[0]), row[1]) for row in connection.execute(query)]
+
+
+def _outgoing(connection: Connection, studies: list[int]) -> set[str]:
+    """Return what was made to leave the institution and may not have arrived yet."""
+    query = (
+        select(DELIVERIES.c.outgoing)
+        .join(JOBS, JOBS.c.id == DELIVERIES.c.job_id)
+        .where(JOBS.c.study_id.in_(studies), DELIVERIES.c.outgoing.is_not(None))
+    )
+    return {each.digest for text in connection.scalars(query) for each in outgoing_of(text)}
 
 
 def _held_by_others(connection: Connection, digests: set[str], studies: list[int]) -> set[str]:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from serving.attached import AttachedService, attached_service
+from tests.node_bench import Bench
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
         attached_service(log=log.fileno()) as service,
     ):
         yield RunningNode(service, home, port, log_path)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """An archive and what carries out jobs on it, in this process."""
+    found = Bench(tmp_path)
+    yield found
+    found.archive.close()
+    found.engine.dispose()

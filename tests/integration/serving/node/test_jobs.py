@@ -2,135 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from io import BytesIO
-from pathlib import Path
 
-import pydicom
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from sqlalchemy import select
 
 from models.errors import ZhuzhenError
-from serving.archive import Archive, Origin
-from serving.archive.file_meta import open_file
-from serving.jobs.listing import JobLine, list_jobs, retry_job, show_job
-from serving.jobs.reading import StudyReader
-from serving.jobs.tables import PRE_READS
-from serving.jobs.worker import Worker, WorkerConfig
-from serving.objects import open_objects
-from serving.privacy import open_keyring
-from serving.records import open_engine, upgrade
-from serving.routing.node_file import parse_node
-from serving.shelf import Shelf
-
-EXAMPLE = Path(__file__).parents[4] / "examples" / "child-normal-1.dcm"
-NODE = """
-sources:
-  - {name: slow, institution: local, quiet_time_s: 600}
-  - {name: quick, institution: local, quiet_time_s: 0}
-  - {name: counted, institution: local, quiet_time_s: 600, expected_instances: 2}
-rules:
-  - {name: urgent, when: {description: urgent}, models: [chest-xray-pneumonia], priority: urgent}
-  - {name: nothing-there, when: {description: missing}, models: [no-such-model]}
-  - {name: chest, when: {modality: [CR]}, models: [chest-xray-pneumonia], destinations: [pacs]}
-destinations: [{name: pacs, to: "folder:out"}]
-"""
-
-
-class AwayError(ZhuzhenError):
-    """The PACS is away, or refuses."""
-
-    def __init__(self, *, can_heal: bool) -> None:
-        super().__init__("The PACS is away.")
-        self.can_heal = can_heal
-
-
-class Pacs:
-    """Keeps what it is sent; fails first as often as it is told."""
-
-    def __init__(self) -> None:
-        self.failures: list[AwayError] = []
-        self.received: dict[str, Dataset] = {}
-        self.sends = 0
-
-    def send(self, files: Sequence[bytes]) -> None:
-        self.sends += 1
-        if self.failures:
-            raise self.failures.pop(0)
-        for file in files:
-            dataset = pydicom.dcmread(BytesIO(file))
-            self.received[dataset.SOPInstanceUID] = dataset
-
-
-class Bench:
-    """A node without its doors."""
-
-    def __init__(self, home: Path) -> None:
-        keyring = open_keyring(home)
-        self.home = home
-        self.engine = open_engine(f"sqlite:///{home}/records.sqlite3")
-        upgrade(self.engine)
-        self.archive = Archive(self.engine, open_objects(home, keyring), keyring)
-        self.pacs = Pacs()
-        self.reader = StudyReader(self.archive, SHELF)
-
-    def worker(self) -> Worker:
-        config = WorkerConfig(f"sqlite:///{self.home}/jobs.sqlite3", self.home)
-        return Worker(config, self.archive, self.reader, parse_node(NODE), {"pacs": self.pacs})
-
-    def receive(self, dataset: Dataset, source: str) -> None:
-        stream = BytesIO()
-        dataset.save_as(stream)
-        opened = open_file(stream.getvalue())
-        origin = Origin("local", source)
-        self.archive.receive(opened.data_set, opened.transfer_syntax_uid, origin)
-
-    def current(self) -> list[int]:
-        """Versions of the pre-reads that are current."""
-        with self.engine.connect() as connection:
-            found = select(PRE_READS.c.version).where(PRE_READS.c.is_current)
-            return list(connection.execute(found).scalars())
-
-    def settled(self, count: int) -> list[JobLine]:
-        """Wait until `count` jobs and all their deliveries have ended."""
-
-        def ended() -> list[JobLine]:
-            lines = list_jobs(self.engine)
-            open_ends = {"queued", "running"}
-            waits = any(open_ends & {line.state, *line.deliveries.values()} for line in lines)
-            return [] if waits or len(lines) < count else lines
-
-        return eventually(ended)
-
-
-SHELF = Shelf()
-
-
-def eventually(condition: Callable[[], list[JobLine]], seconds: float = 60) -> list[JobLine]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    pytest.fail("it did not happen in time")
-
-
-def radiograph(**elements: str) -> Dataset:
-    dataset = pydicom.dcmread(EXAMPLE)
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    for keyword, value in elements.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    found = Bench(tmp_path)
-    yield found
-    found.archive.close()
-    found.engine.dispose()
+from serving.jobs.listing import list_jobs, retry_job, show_job
+from tests.node_bench import AwayError, Bench, eventually, radiograph
 
 
 def test_late_instances_give_a_new_version_that_names_the_old(bench: Bench) -> None:
