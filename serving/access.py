@@ -22,7 +22,9 @@ from starlette.types import Scope
 from serving import audit
 from serving.audit.opening import recording
 from serving.audit_words import category_of, purpose_of, verb_of
+from serving.identity.cds_clients import read_cds_clients
 from serving.identity.credentials import Credentials
+from serving.identity.errors import CredentialRefusedError
 from serving.identity.rates import RateLimit
 from serving.identity.tokens import Provider
 from serving.policy import Action, Actor, ActorKind, Decision, Target, decide, may_ever
@@ -91,6 +93,12 @@ class Access:
         outcome = audit.Outcome.ALLOWED if decision.allowed else audit.Outcome.DENIED
         self._record(outcome, decision, target, action or self.action)
 
+    def note_unknown(self, refused: CredentialRefusedError | None) -> None:
+        """Record that nobody knows who asked, and what was wrong with what should have told it."""
+        reason = f"token-{refused.reason}" if refused else None
+        never = may_ever(self.actor, self.action)
+        self._record(audit.Outcome.DENIED, never, Target("none"), self.action, reason)
+
     def note_failure(self, reason: str) -> None:
         """Record that what was allowed could not be carried out."""
         allowed = may_ever(self.actor, self.action)
@@ -144,7 +152,11 @@ class Identifies(Protocol):
     """Reads credentials."""
 
     async def actor_of(self, scope: Scope) -> Actor | None:
-        """Return who sent the request of `scope`, None where no valid credential says."""
+        """Return who sent the request of `scope`, None where no valid credential says.
+
+        Raises:
+            CredentialRefusedError: there is one, and what is wrong with it may be told.
+        """
         ...
 
     def forget(self) -> None:
@@ -178,19 +190,25 @@ class Guard:
             Problem: 401, there is no credential or it is not valid now; 429, it is used too often.
         """
         address = _address(scope)
-        actor = await self.credentials.actor_of(scope)
+        actor, refused = await self._actor_of(scope)
         wait_s = self._known.wait_s(actor.id) if actor else self._unknown.wait_s(address or "?")
         if wait_s:
             raise too_many(wait_s)
         if actor is None:
             anonymous = Actor("anonymous", ActorKind.PROGRAM, frozenset())
             access = Access(self, anonymous, operation, action, address)
-            access.note(may_ever(anonymous, action), Target("none"))
+            access.note_unknown(refused)
             await access.settled()
-            raise _UNKNOWN
+            raise _UNKNOWN if refused is None else _invalid_token(refused)
         access = Access(self, actor, operation, action, address)
         scope.setdefault("state", {})[_STATE] = access
         return access
+
+    async def _actor_of(self, scope: Scope) -> tuple[Actor | None, CredentialRefusedError | None]:
+        try:
+            return await self.credentials.actor_of(scope), None
+        except CredentialRefusedError as error:
+            return None, error
 
     def act(self, actor: Actor, operation: str, action: Action) -> Access:
         """Return the access of an actor who is known by other means: a job, an association."""
@@ -210,7 +228,8 @@ def open_guard() -> Iterator[Guard]:
     try:
         upgrade(engine)
         keyring = open_keyring()
-        credentials = Credentials(engine, Provider.from_environment(os.environ))
+        provider = Provider.from_environment(os.environ)
+        credentials = Credentials(engine, provider, read_cds_clients(os.environ))
         limit = Settings.from_environment().requests_per_minute
         with recording(keyring) as recorder:
             yield Guard(engine, recorder, credentials, keyring, limit)
@@ -265,6 +284,13 @@ _UNKNOWN = Problem(
     "administrator makes keys with `zhuzhen keys create`.",
     {"WWW-Authenticate": 'Bearer realm="zhuzhen"'},
 )
+
+
+def _invalid_token(error: CredentialRefusedError) -> Problem:
+    """Say what is wrong with a token, as RFC 6750, section 3, has it."""
+    told = str(error).replace('"', "'")
+    challenge = f'Bearer realm="zhuzhen", error="invalid_token", error_description="{told}"'
+    return Problem(HTTPStatus.UNAUTHORIZED, str(error), {"WWW-Authenticate": challenge})
 
 
 def _forbidden(decision: Decision) -> Problem:

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access import POST, Access, GuardPost
+from serving.cross_origin import CrossOrigin, Headers, headers_for, preflight
 from serving.doors.route import Route
 from serving.doors.table import Found, RouteTable
 from serving.metrics import count_request
@@ -31,11 +32,17 @@ class Entrance:
     """
 
     def __init__(
-        self, app: ASGIApp, table: RouteTable, post: GuardPost = POST, names: Names | None = None
+        self,
+        app: ASGIApp,
+        table: RouteTable,
+        post: GuardPost = POST,
+        names: Names | None = None,
+        others: CrossOrigin | None = None,
     ) -> None:
         self._app = app
         self._table = table
         self._names = names or Names()
+        self._others = others or CrossOrigin()
         self._post = post
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +68,17 @@ class Entrance:
         self, scope: Scope, receive: Receive, answer: "_Answer", found: Found | None
     ) -> None:
         try:
-            self._names.admit(scope)
+            self._names.admit_host(scope)
+            page = self._others.page_of(scope)
+            if page is None:
+                self._names.admit_page(scope)
+            else:
+                answer.headers = headers_for(page)
+                require_protected(scope)
+                asked = preflight(scope)
+                if asked is not None:
+                    await asked(scope, receive, answer)
+                    return
             route = _route_of(found)
             if not route.is_health:
                 require_protected(scope)
@@ -89,6 +106,8 @@ class _Answer:
         self._path = path
         self.access: Access | None = None
         """Of whom is answered, once that is known; what it recorded is on disk before that."""
+        self.headers: Headers = ()
+        """Beside those of every answer."""
         self.status = _LEFT
         """Of the answer, as it is counted."""
         self._started = False
@@ -101,7 +120,7 @@ class _Answer:
             if self._replaced is None:
                 self._started = True
                 self.status = message["status"]
-                message["headers"] = [*message.get("headers", []), *_SAFE_HEADERS]
+                message["headers"] = [*message.get("headers", []), *_SAFE_HEADERS, *self.headers]
                 await self._send(message)
         elif self._replaced is None:
             await self._send(message)

@@ -50,16 +50,12 @@ class Names:
         written = environment.get(ENVIRONMENT, "")
         return cls(tuple(name.strip() for name in written.split(",") if name.strip()))
 
-    def admit(self, scope: Scope) -> None:
-        """Refuse a request under another name, or from a page of another site.
+    def admit_host(self, scope: Scope) -> None:
+        """Refuse a request under another name.
 
         Raises:
-            Problem: 403 or 421.
+            Problem: 421.
         """
-        self._admit_host(scope)
-        self._admit_page(scope)
-
-    def _admit_host(self, scope: Scope) -> None:
         given = [value for name, value in scope["headers"] if name == b"host"]
         hosts = [_without_port(value.decode("latin-1").lower()) for value in given]
         if len(hosts) != 1 or hosts[0] not in (*LOCAL_HOSTS, *self.others):
@@ -70,7 +66,12 @@ class Names:
                 f"{ENVIRONMENT}.",
             )
 
-    def _admit_page(self, scope: Scope) -> None:
+    def admit_page(self, scope: Scope) -> None:
+        """Refuse a request from a page of another site.
+
+        Raises:
+            Problem: 403.
+        """
         given = [value for name, value in scope["headers"] if name == b"origin"]
         if not all(self._is_own(value.decode("latin-1").lower(), scope) for value in given):
             allowed = [f"{scope.get('scheme')}://{host}" for host in LOCAL_HOSTS]

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access import POST
+from serving.cross_origin import CrossOrigin
 from serving.doors.parts import PARTS, ROUTES, TABLE
 from serving.entrance import Entrance
 from serving.identity.errors import RequestRefusedError
@@ -91,4 +92,9 @@ ZhuzhenService = bentoml.service(
 )(bentoml.asgi_app(_APP)(_Readings))
 """The BentoML service."""
 
-ZhuzhenService.add_asgi_middleware(Entrance, table=TABLE, names=Names.from_environment(os.environ))
+ZhuzhenService.add_asgi_middleware(
+    Entrance,
+    table=TABLE,
+    names=Names.from_environment(os.environ),
+    others=CrossOrigin.from_environment(os.environ),
+)

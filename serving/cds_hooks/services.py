@@ -82,6 +82,10 @@ def discovery() -> dict[str, Any]:
     }
 
 
+class PrefetchMissingError(InputError):
+    """A call came without what the service asks to have fetched for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call of a service, as far as it is used."""
@@ -96,6 +100,7 @@ def read_call(service: Service, body: Mapping[str, Any]) -> Call:
     """Read the body of a call (https://cds-hooks.hl7.org/2.0/#http-request_1).
 
     Raises:
+        PrefetchMissingError: the patient was not fetched beforehand.
         InputError: a required field is missing, or it is for another hook.
     """
     context, instance = body.get("context"), body.get("hookInstance")
@@ -107,7 +112,7 @@ def read_call(service: Service, body: Mapping[str, Any]) -> Call:
         raise InputError("context.patientId is missing.")
     prefetch = body.get("prefetch")
     if not isinstance(prefetch, Mapping) or not isinstance(prefetch.get("patient"), Mapping):
-        raise InputError(
+        raise PrefetchMissingError(
             "The prefetched patient is missing. This service fetches nothing itself: send what the "
             "prefetch templates of GET /cds-services ask for."
         )

@@ -15,7 +15,15 @@ from serving.access import access_of
 from serving.answers import write_json
 from serving.cds_hooks.cards import Card, cards_of, missing_card
 from serving.cds_hooks.feedback import count_feedback, keep_cards, keep_feedback
-from serving.cds_hooks.services import SERVICES, Call, Service, concerns, discovery, read_call
+from serving.cds_hooks.services import (
+    SERVICES,
+    Call,
+    PrefetchMissingError,
+    Service,
+    concerns,
+    discovery,
+    read_call,
+)
 from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
 from serving.json_body import JsonBody
@@ -60,6 +68,8 @@ def _answer(
 ) -> list[Card]:
     try:
         call = read_call(service, body)
+    except PrefetchMissingError as error:
+        raise Problem(HTTPStatus.PRECONDITION_FAILED, str(error)) from None
     except InputError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
     if not concerns(service, call):
@@ -121,6 +131,7 @@ _REFUSALS = {
     "401": "The request has no credential that is valid now.",
     "403": "The credential does not allow it.",
     "404": "There is no such service.",
+    "412": "The call came without the prefetched patient.",
     "413": "The body is over the limit on bytes.",
     "415": "The body is not JSON.",
     "503": "What happens cannot be recorded.",

@@ -1,8 +1,9 @@
 """From the credential of a request to the actor that it proves.
 
-Three kinds: a key of a program and a token of an OpenID Connect provider in the Authorization
-header, a session of a browser in a cookie. Which one it is shows in the request itself; a request
-with a header is never taken for its cookie's.
+Four kinds: a key of a program, a token of an OpenID Connect provider and, at the CDS Hooks
+endpoints, one that a record system signed for this very request, all in the Authorization header;
+a session of a browser in a cookie. Which one it is shows in the request itself; a request with a
+header is never taken for its cookie's.
 """
 
 import asyncio
@@ -16,15 +17,13 @@ from http import HTTPStatus
 from sqlalchemy import Engine
 from starlette.types import Scope
 
+from serving.identity.cds_clients import CdsClients
 from serving.identity.cookies import cookie_of
 from serving.identity.keys import PREFIX, verify_key
+from serving.identity.published_keys import KeysUnavailableError
 from serving.identity.sessions import CSRF_HEADER, is_forged, verify_session
-from serving.identity.tokens import (
-    Provider,
-    ProviderUnavailableError,
-    TokenRefusedError,
-    TokenVerifier,
-)
+from serving.identity.signed_calls import PATHS, CallVerifier
+from serving.identity.tokens import Provider, TokenRefusedError, TokenVerifier
 from serving.identity.verified import Verified
 from serving.policy import Actor
 from serving.problems import Problem
@@ -40,8 +39,14 @@ _Verify = Callable[[str], Awaitable[Verified | None]]
 class Credentials:
     """Verifies credentials, with the answers remembered for a moment."""
 
-    def __init__(self, engine: Engine, provider: Provider | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        provider: Provider | None = None,
+        cds_clients: CdsClients | None = None,
+    ) -> None:
         self._engine = engine
+        self._calls = CallVerifier(cds_clients or CdsClients(), engine)
         self._tokens = TokenVerifier(provider) if provider is not None else None
         self._remembered: OrderedDict[bytes, tuple[float, Verified]] = OrderedDict()
 
@@ -49,6 +54,7 @@ class Credentials:
         """Return who sent the request of `scope`, None where no valid credential says.
 
         Raises:
+            CredentialRefusedError: a record system signed no such call.
             Problem: 403, a browser sent its session along without the page showing that it is
                 ours; 503, the identity provider does not give its keys.
         """
@@ -59,7 +65,10 @@ class Credentials:
             scheme, _, token = given[0].partition(b" ")
             if scheme.lower() != b"bearer":
                 return None
-            return await self._remembered_or(token.strip(), self._verify_bearer)
+            secret = token.strip()
+            if self._is_signed_call(scope, secret):
+                return await self._verify_call(scope, secret)
+            return await self._remembered_or(secret, self._verify_bearer)
         session = cookie_of(scope)
         if session is None:
             return None
@@ -67,6 +76,22 @@ class Credentials:
         if actor is not None and scope["method"] not in _READING:
             _require_own_page(scope, session)
         return actor
+
+    def _is_signed_call(self, scope: Scope, token: bytes) -> bool:
+        if not self._calls or not scope["path"].startswith(PATHS):
+            return False
+        if token.startswith(PREFIX.encode()):
+            return False
+        # Where there is a provider as well, what is not of a listed client may be its token.
+        return self._tokens is None or self._calls.knows(token.decode("ascii", "replace"))
+
+    async def _verify_call(self, scope: Scope, token: bytes) -> Actor:
+        # Never remembered: it is good for one request.
+        written = token.decode("ascii", "replace")
+        try:
+            return await self._calls.verify(written, scope, datetime.now(UTC))
+        except KeysUnavailableError as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
     def forget(self) -> None:
         """Look every credential up again: one was revoked, an account closed, a session ended."""
@@ -92,7 +117,7 @@ class Credentials:
             return await self._tokens.verify(token, datetime.now(UTC))
         except TokenRefusedError:
             return None
-        except ProviderUnavailableError as error:
+        except KeysUnavailableError as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
     async def _verify_session(self, token: str) -> Verified | None:

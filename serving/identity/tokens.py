@@ -5,17 +5,14 @@ provider signed, and verifies them with the provider's published keys. What an a
 in a token, its algorithm and keys, is not listened to (RFC 8725).
 """
 
-import asyncio
 import base64
 import hashlib
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from joserfc import jwt
 from joserfc.errors import (
@@ -25,11 +22,12 @@ from joserfc.errors import (
     JoseError,
     KeyParameterError,
 )
-from joserfc.jwk import Key, KeySet
+from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 
 from models.errors import ZhuzhenError
 from serving.identity import smart
+from serving.identity.published_keys import Get, PublishedKeys, is_protected
 from serving.identity.verified import Verified
 from serving.policy import Actor, ActorKind, Role
 
@@ -38,23 +36,13 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 _LONGEST_TOKEN = 8192
 _LEEWAY_S = 60
 """By how much the provider's clock may differ."""
-_KEYS_KEPT_S = 3600.0
-_KEYS_ASKED_AGAIN_S = 30.0
-"""Least time between two requests for keys, however many tokens name unknown ones."""
-_LARGEST_DOCUMENT = 1 << 20
-_TIMEOUT_S = 5.0
 _PLAIN_SUBJECT = re.compile(r"[A-Za-z0-9._@=+~-]{1,120}")
 _ROLES_CLAIM = "zhuzhen_roles"
 _INSTITUTION_CLAIM = "zhuzhen_institution"
-_LOCAL = ("127.0.0.1", "localhost")
 
 
 class ProviderSettingError(ZhuzhenError, ValueError):
     """The identity provider is not described as it must be."""
-
-
-class ProviderUnavailableError(ZhuzhenError):
-    """The identity provider's keys cannot be had, so that nobody's token can be verified."""
 
 
 class TokenRefusedError(ZhuzhenError):
@@ -79,8 +67,7 @@ class Provider:
     """`ZHUZHEN_OIDC_INSTITUTION_CLAIM`: claim that holds the institution's identifier."""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.issuer)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
+        if not is_protected(self.issuer):
             raise ProviderSettingError(
                 "ZHUZHEN_OIDC_ISSUER is not an https address; keys that came unprotected would "
                 "prove nothing."
@@ -108,81 +95,17 @@ class Provider:
         )
 
 
-class ProviderKeys:
-    """The keys that a provider signs with, asked for when needed and kept for a while."""
+def _keys_of(provider: Provider) -> PublishedKeys:
+    """Return the keys that a provider signs with, as its own description says."""
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self._keys: KeySet | None = None
-        self._asked_at = -_KEYS_KEPT_S
-        self._asking = asyncio.Lock()
+    async def find(get: Get) -> dict[str, Any] | None:
+        place = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
+        described = await get(place)
+        if described["issuer"] != provider.issuer:
+            return None
+        return await get(described["jwks_uri"])
 
-    async def candidates(self, kid: str | None, *, anew: bool = False) -> list[Key]:
-        """Return the keys that a token naming `kid`, or none, may be signed with.
-
-        They are asked for where `kid` is not among them, or to be had `anew`; but seldom, however
-        many tokens give reason to.
-
-        Raises:
-            ProviderUnavailableError: there are none and the provider does not answer.
-        """
-        if self._must_ask(kid, anew):
-            async with self._asking:
-                if self._must_ask(kid, anew):
-                    await self._ask()
-        if self._keys is None:
-            raise ProviderUnavailableError(
-                "The identity provider does not give its keys, so no token can be verified. Try "
-                "again later, or use a key of this service."
-            )
-        return [key for key in self._keys if kid in (None, key.kid)]
-
-    def _must_ask(self, kid: str | None, anew: bool) -> bool:
-        age_s = time.monotonic() - self._asked_at
-        if age_s < _KEYS_ASKED_AGAIN_S:
-            return False
-        known = self._keys is not None and any(kid in (None, key.kid) for key in self._keys)
-        return anew or not known or age_s >= _KEYS_KEPT_S
-
-    async def _ask(self) -> None:
-        import httpx
-
-        self._asked_at = time.monotonic()
-        issuer = self._provider.issuer
-        try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
-                place = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-                described = await _document(client, place)
-                if described["issuer"] != issuer:
-                    return
-                keys = await _document(client, _same_or_https(described["jwks_uri"]))
-            # A shared secret among them would let whoever reads it sign.
-            public = [key for key in keys["keys"] if key.get("kty") != "oct"]
-            self._keys = KeySet.import_key_set({"keys": public})
-        except (httpx.HTTPError, JoseError, KeyError, TypeError, ValueError):
-            # Keys that are still known go on to be used.
-            return
-
-
-def _same_or_https(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme != "https" and parts.hostname not in _LOCAL:
-        raise ValueError("keys over an unprotected connection")
-    return address
-
-
-async def _document(client: Any, address: str) -> dict[str, Any]:
-    async with client.stream("GET", address) as response:
-        response.raise_for_status()
-        content = b""
-        async for piece in response.aiter_bytes():
-            content += piece
-            if len(content) > _LARGEST_DOCUMENT:
-                raise ValueError("a document of the provider is too large")
-    found = json.loads(content)
-    if not isinstance(found, dict):
-        raise ValueError("a document of the provider is no object")
-    return found
+    return PublishedKeys(find, "The identity provider")
 
 
 class TokenVerifier:
@@ -190,7 +113,7 @@ class TokenVerifier:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._keys = ProviderKeys(provider)
+        self._keys = _keys_of(provider)
         self._registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 
     async def verify(self, token: str, now: datetime) -> Verified:
@@ -198,7 +121,7 @@ class TokenVerifier:
 
         Raises:
             TokenRefusedError: it is not valid now, or not for this service.
-            ProviderUnavailableError: nobody can tell.
+            KeysUnavailableError: nobody can tell.
         """
         if len(token) > _LONGEST_TOKEN:
             raise TokenRefusedError("too_long")

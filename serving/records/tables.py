@@ -4,6 +4,7 @@ from serving.archive import tables as _archive
 from serving.cds_hooks import records as _cds_hooks
 from serving.identity import account_records as _accounts
 from serving.identity import records as _identity
+from serving.identity import used_tokens as _used_tokens
 from serving.jobs import tables as _jobs
 from serving.privacy import records as _privacy
 from serving.records.base import Base
@@ -19,5 +20,6 @@ MODULES = (
     _privacy,
     _worklist,
     _cds_hooks,
+    _used_tokens,
 )
 METADATA = Base.metadata

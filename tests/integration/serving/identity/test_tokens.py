@@ -15,12 +15,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from serving.identity import tokens
-from serving.identity.tokens import (
-    ProviderUnavailableError,
-    TokenRefusedError,
-    TokenVerifier,
-)
+from serving.identity import published_keys, tokens
+from serving.identity.published_keys import KeysUnavailableError
+from serving.identity.tokens import TokenRefusedError, TokenVerifier
 from serving.identity.verified import Verified
 from serving.policy import Action, ActorKind, Role
 from tests.openid_provider import AUDIENCE, Provider, running_provider
@@ -270,14 +267,14 @@ def test_new_keys_of_the_provider_are_found(
         with pytest.raises(TokenRefusedError):
             verify(verifier, signed(provider))
     assert len(provider.asked_for_keys) == asked
-    monkeypatch.setattr(tokens, "_KEYS_ASKED_AGAIN_S", 0.0)
+    monkeypatch.setattr(published_keys, "ASKED_AGAIN_S", 0.0)
     verify(verifier, signed(provider))
     verify(verifier, token_of_a_program(provider, "system/*.rs"))
 
 
 def test_a_provider_that_does_not_answer_lets_nobody_in() -> None:
     verifier = TokenVerifier(tokens.Provider("http://127.0.0.1:9", AUDIENCE))
-    with pytest.raises(ProviderUnavailableError):
+    with pytest.raises(KeysUnavailableError):
         verify(verifier, encoded({"alg": "RS256"}) + ".e30.AAAA")
 
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007_outgoing"
-down_revision = "0006_cds_hooks"
+revision = "0008_outgoing"
+down_revision = "0007_used_tokens"
 branch_labels = None
 depends_on = None
 
