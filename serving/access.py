@@ -6,6 +6,7 @@ then, when the record is known, `require` (403 without a relation to it). Each a
 event, and `settled` waits until those of a request are on disk, before it is answered.
 """
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,18 +25,27 @@ from serving.audit.opening import recording
 from serving.audit_words import category_of, purpose_of, verb_of
 from serving.identity.cds_clients import read_cds_clients
 from serving.identity.credentials import Credentials
-from serving.identity.errors import CredentialRefusedError
+from serving.identity.errors import (
+    BearerRefusedError,
+    CredentialRefusedError,
+    ForgedRequestError,
+    SignedCallRefusedError,
+)
+from serving.identity.published_keys import KeysUnavailableError
 from serving.identity.rates import RateLimit
 from serving.identity.tokens import Provider
 from serving.policy import Action, Actor, ActorKind, Decision, Target, decide, may_ever
 from serving.privacy import Keyring, open_keyring
-from serving.privacy.consents import Consents
 from serving.problems import Problem, too_many
 from serving.records import database_url, open_engine, upgrade
 from serving.relations import Grounds
 from serving.settings import REQUESTS_PER_MINUTE, Settings
 
+_LOG = logging.getLogger("zhuzhen.identity")
 _STATE = "access"
+ANONYMOUS = Actor("anonymous", ActorKind.PROGRAM, frozenset())
+"""Whoever has not said who it is, or could not show it."""
+_WAIT_S = 30.0
 _UNKNOWN_PER_MINUTE = 600
 """Requests without a valid credential from one address."""
 
@@ -73,8 +83,9 @@ class Access:
         Raises:
             Problem: 403; 503 where the audit record takes no events.
         """
-        known = self.guard.grounds.complete(self.actor, target, datetime.now(UTC))
-        decision = decide(self.actor, action or self.action, known)
+        asked = action or self.action
+        known = self.guard.grounds.complete(self.actor, asked, target, datetime.now(UTC))
+        decision = decide(self.actor, asked, known)
         self.note(decision, target, action=action)
         if not decision.allowed:
             raise _forbidden(decision)
@@ -93,16 +104,12 @@ class Access:
         outcome = audit.Outcome.ALLOWED if decision.allowed else audit.Outcome.DENIED
         self._record(outcome, decision, target, action or self.action)
 
-    def note_unknown(self, refused: CredentialRefusedError | None) -> None:
-        """Record that nobody knows who asked, and what was wrong with what should have told it."""
-        reason = f"token-{refused.reason}" if refused else None
-        never = may_ever(self.actor, self.action)
-        self._record(audit.Outcome.DENIED, never, Target("none"), self.action, reason)
-
-    def note_failure(self, reason: str) -> None:
-        """Record that what was allowed could not be carried out."""
+    def note_result(
+        self, outcome: audit.Outcome, reason: str, target: Target | None = None
+    ) -> None:
+        """Record how something ended for a `reason` that is not the policy's, a machine name."""
         allowed = may_ever(self.actor, self.action)
-        self._record(audit.Outcome.FAILED, allowed, Target("none"), self.action, reason)
+        self._record(outcome, allowed, target or Target("none"), self.action, reason)
 
     def _record(
         self,
@@ -147,15 +154,26 @@ class Access:
         except audit.AuditUnavailableError as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
+    def settle(self) -> None:
+        """Wait, in a thread, until what was recorded is on disk.
+
+        Raises:
+            AuditUnavailableError: it cannot be.
+        """
+        receipts, self.receipts = self.receipts, []
+        for receipt in receipts:
+            receipt.wait(_WAIT_S)
+
 
 class Identifies(Protocol):
     """Reads credentials."""
 
-    async def actor_of(self, scope: Scope) -> Actor | None:
-        """Return who sent the request of `scope`, None where no valid credential says.
+    async def actor_of(self, scope: Scope) -> Actor:
+        """Return who sent the request of `scope`.
 
         Raises:
-            CredentialRefusedError: there is one, and what is wrong with it may be told.
+            CredentialRefusedError: no credential that is valid now says it.
+            KeysUnavailableError: nobody can tell.
         """
         ...
 
@@ -179,7 +197,7 @@ class Guard:
         self.recorder = recorder
         self.credentials = credentials
         self.keyring = keyring
-        self.grounds = Grounds(engine, Consents(engine).shares)
+        self.grounds = Grounds(engine)
         self._known = RateLimit(most_per_minute)
         self._unknown = RateLimit(_UNKNOWN_PER_MINUTE)
 
@@ -187,28 +205,25 @@ class Guard:
         """Return the access of the HTTP request of `scope`.
 
         Raises:
-            Problem: 401, there is no credential or it is not valid now; 429, it is used too often.
+            Problem: 401, there is no credential or it is not valid now; 403, another site's page
+                had a browser send it; 429, it is used too often; 503, nobody can tell.
         """
         address = _address(scope)
-        actor, refused = await self._actor_of(scope)
-        wait_s = self._known.wait_s(actor.id) if actor else self._unknown.wait_s(address or "?")
-        if wait_s:
-            raise too_many(wait_s)
-        if actor is None:
-            anonymous = Actor("anonymous", ActorKind.PROGRAM, frozenset())
-            access = Access(self, anonymous, operation, action, address)
-            access.note_unknown(refused)
+        access = Access(self, ANONYMOUS, operation, action, address)
+        try:
+            access.actor = await self.credentials.actor_of(scope)
+        except CredentialRefusedError as refused:
+            _slow_down(self._unknown, address or "?")
+            await _turn_away(access, refused)
+            raise _problem_of(refused) from None
+        except KeysUnavailableError as error:
+            _slow_down(self._unknown, address or "?")
+            access.note_result(audit.Outcome.FAILED, "keys_unavailable")
             await access.settled()
-            raise _UNKNOWN if refused is None else _invalid_token(refused)
-        access = Access(self, actor, operation, action, address)
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+        _slow_down(self._known, access.actor.id)
         scope.setdefault("state", {})[_STATE] = access
         return access
-
-    async def _actor_of(self, scope: Scope) -> tuple[Actor | None, CredentialRefusedError | None]:
-        try:
-            return await self.credentials.actor_of(scope), None
-        except CredentialRefusedError as error:
-            return None, error
 
     def act(self, actor: Actor, operation: str, action: Action) -> Access:
         """Return the access of an actor who is known by other means: a job, an association."""
@@ -278,20 +293,47 @@ def _address(scope: Scope) -> str | None:
     return client[0] if client else None
 
 
-_UNKNOWN = Problem(
-    HTTPStatus.UNAUTHORIZED,
-    "The request has no credential that is valid now. Send `Authorization: Bearer KEY`; an "
-    "administrator makes keys with `zhuzhen keys create`.",
-    {"WWW-Authenticate": 'Bearer realm="zhuzhen"'},
-)
+def _slow_down(limit: RateLimit, caller: str) -> None:
+    wait_s = limit.wait_s(caller)
+    if wait_s:
+        raise too_many(wait_s)
 
 
-def _invalid_token(error: CredentialRefusedError) -> Problem:
-    """Say what is wrong with a token, as RFC 6750, section 3, has it."""
-    told = str(error).replace('"', "'")
-    challenge = f'Bearer realm="zhuzhen", error="invalid_token", error_description="{told}"'
-    return Problem(HTTPStatus.UNAUTHORIZED, str(error), {"WWW-Authenticate": challenge})
+async def _turn_away(access: Access, refused: CredentialRefusedError) -> None:
+    """Record and log why, which the sender is not told."""
+    if isinstance(refused, ForgedRequestError):
+        access.actor = refused.actor
+    access.note_result(audit.Outcome.DENIED, refused.reason)
+    _LOG.warning(
+        "a credential was refused",
+        extra={"reason": refused.reason, "request_id": access.request_id},
+    )
+    await access.settled()
+
+
+def _problem_of(refused: CredentialRefusedError) -> Problem:
+    """Return what the sender is told: no more than RFC 6750, section 3, has for it."""
+    if isinstance(refused, ForgedRequestError):
+        return Problem(
+            HTTPStatus.FORBIDDEN,
+            "The request changes something and lacks the session's token in X-CSRF-Token, which "
+            "login and GET /v1/session give. Log in anew if it was not you who sent it.",
+        )
+    challenge = 'Bearer realm="zhuzhen"'
+    if isinstance(refused, BearerRefusedError):
+        challenge += ', error="invalid_token"'
+    if isinstance(refused, SignedCallRefusedError):
+        # Whoever sets a record system up must know; guesses of its signature lead nowhere.
+        told = refused.told.replace('"', "'")
+        challenge += f', error_description="{told}"'
+        return Problem(HTTPStatus.UNAUTHORIZED, told, {"WWW-Authenticate": challenge})
+    return Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "The request has no credential that is valid now. Send `Authorization: Bearer KEY`; an "
+        "administrator makes keys with `zhuzhen keys create`.",
+        {"WWW-Authenticate": challenge},
+    )
 
 
 def _forbidden(decision: Decision) -> Problem:
-    return Problem(HTTPStatus.FORBIDDEN, decision.message.en)
+    return Problem(HTTPStatus.FORBIDDEN, f"{decision.message.en} / {decision.message.zh}")

@@ -18,14 +18,24 @@ _PURPOSES = dict.fromkeys(
         Action.READ_MODELS,
         Action.RELEASE_MODELS,
         Action.READ_MONITORING,
+        Action.HOLD_RECORDS,
     ),
     audit.Purpose.OPERATIONS,
-) | dict.fromkeys((Action.READ_AUDIT, Action.REVIEW_EMERGENCY), audit.Purpose.AUDIT)
+) | {
+    Action.READ_AUDIT: audit.Purpose.AUDIT,
+    Action.REVIEW_EMERGENCY: audit.Purpose.AUDIT,
+    Action.EXPORT_DEIDENTIFIED: audit.Purpose.RESEARCH,
+    Action.EXPORT_REVIEWS: audit.Purpose.RESEARCH,
+    Action.EXPORT_PERSON: audit.Purpose.PATIENT_REQUEST,
+    Action.ERASE_PERSON: audit.Purpose.PATIENT_REQUEST,
+}
 """Where why it is done follows from what is done."""
 _VERBS = dict.fromkeys(
     (
         Action.DISCOVER,
+        Action.EXPORT_PERSON,
         Action.READ_AUDIT,
+        Action.READ_CONSENTS,
         Action.READ_IMAGES,
         Action.READ_JOBS,
         Action.READ_METRICS,
@@ -42,6 +52,7 @@ _VERBS = dict.fromkeys(
     Action.REFER_PATIENT: audit.Action.CREATE,
     Action.RECORD_CONSENT: audit.Action.CREATE,
     Action.ERASE_PERSON: audit.Action.DELETE,
+    Action.HOLD_RECORDS: audit.Action.UPDATE,
 }
 """Where an action does more, or less, than execute something (FHIR R4 AuditEvent.action)."""
 _CATEGORIES = {
@@ -50,6 +61,12 @@ _CATEGORIES = {
     Action.STORE_IMAGES: audit.Category.DATA_IMPORT,
     Action.DELIVER_RESULTS: audit.Category.INSTANCES_TRANSFERRED,
     Action.EXPORT_DEIDENTIFIED: audit.Category.DATA_EXPORT,
+    Action.EXPORT_REVIEWS: audit.Category.DATA_EXPORT,
+    Action.EXPORT_PERSON: audit.Category.DATA_EXPORT,
+    Action.ERASE_PERSON: audit.Category.PATIENT_RECORD,
+    Action.HOLD_RECORDS: audit.Category.PATIENT_RECORD,
+    Action.READ_CONSENTS: audit.Category.PATIENT_RECORD,
+    Action.RECORD_CONSENT: audit.Category.PATIENT_RECORD,
     Action.READ_AUDIT: audit.Category.AUDIT_LOG_USED,
     Action.BREAK_GLASS: audit.Category.SECURITY_ALERT,
     Action.REFER_PATIENT: audit.Category.PATIENT_RECORD,

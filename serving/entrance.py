@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access import POST, Access, GuardPost
+from serving.audit import Outcome
 from serving.cross_origin import CrossOrigin, Headers, headers_for, preflight
 from serving.doors.route import Route
 from serving.doors.table import Found, RouteTable
@@ -138,7 +139,7 @@ class _Answer:
         if access is None:
             return
         if status >= 400 and status != HTTPStatus.FORBIDDEN:
-            access.note_failure(f"status-{status}")
+            access.note_result(Outcome.FAILED, f"status-{status}")
         await access.settled()
 
     def leave(self) -> None:

@@ -17,6 +17,8 @@ from typing import TextIO
 _OURS = "zhuzhen"
 _PLAIN = ("uvicorn.error",)
 """Loggers of others whose messages hold nothing of a request: starting, stopping, signals."""
+_FIELDS = ("reason", "request_id")
+"""Machine names that messages of ours may carry beside their text (`extra`)."""
 _WITHHELD = "not shown: it may repeat what a sender wrote"
 
 
@@ -32,7 +34,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage() if ours else _WITHHELD,
         }
-        if not ours:
+        if ours:
+            entry.update({name: vars(record)[name] for name in _FIELDS if name in vars(record)})
+        else:
             entry["place"] = f"{record.module}:{record.lineno}"
         if record.exc_info and record.exc_info[0] is not None:
             entry["error"] = record.exc_info[0].__name__

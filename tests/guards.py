@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from serving.access import Guard, GuardPost
 from serving.audit import AuditEvent, AuditUnavailableError, Receipt
+from serving.identity.errors import CredentialRefusedError
 from serving.policy import Actor, ActorKind, Role
 from serving.privacy import Keyring
 
@@ -43,9 +44,11 @@ class OneKey:
     def forget(self) -> None:
         """Remembers nothing."""
 
-    async def actor_of(self, scope: Scope) -> Actor | None:
+    async def actor_of(self, scope: Scope) -> Actor:
         given = dict(scope["headers"]).get(b"authorization")
-        return self._actor if given == f"Bearer {KEY}".encode() else None
+        if given != f"Bearer {KEY}".encode():
+            raise CredentialRefusedError("no_credential")
+        return self._actor
 
 
 @contextlib.contextmanager

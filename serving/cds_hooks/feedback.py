@@ -11,8 +11,6 @@ from models.errors import InputError
 from models.risk.assessment import Assessment
 from serving.cds_hooks.cards import OVERRIDE_REASONS, Card
 from serving.cds_hooks.records import CardFeedback, ShownCard
-from serving.privacy.keyring import Keyring
-from serving.privacy.sealing import seal
 
 _OUTCOMES = ("accepted", "overridden")
 _MOST = 50
@@ -45,7 +43,6 @@ def keep_cards(
 
 def keep_feedback(
     engine: Engine,
-    keyring: Keyring,
     service: str,
     institution: str | None,
     body: Mapping[str, Any],
@@ -62,7 +59,7 @@ def keep_feedback(
         raise InputError(f'"feedback" must be a list of 1 to {_MOST} entries.')
     with Session(engine) as session, session.begin():
         for entry in entries:
-            found = _read(entry, keyring)
+            found = _read(entry)
             card = session.get(ShownCard, found.card_id)
             if card is None or (card.service, card.institution_id) != (service, institution):
                 raise InputError("A card of the feedback was not shown by this service.")
@@ -70,7 +67,7 @@ def keep_feedback(
     return len(entries)
 
 
-def _read(entry: object, keyring: Keyring) -> CardFeedback:
+def _read(entry: object) -> CardFeedback:
     if not isinstance(entry, Mapping) or entry.get("outcome") not in _OUTCOMES:
         raise InputError(f'An entry\'s "outcome" is not one of {", ".join(_OUTCOMES)}.')
     card, when = entry.get("card"), _moment(entry.get("outcomeTimestamp"))
@@ -85,7 +82,7 @@ def _read(entry: object, keyring: Keyring) -> CardFeedback:
         card_id=card,
         outcome=entry["outcome"],
         reason=code if code in _REASON_CODES else None,
-        sealed_comment=None if written is None else seal(keyring, written, "cds_feedback"),
+        comment=written,
         outcome_at=when,
         received_at=datetime.now(UTC),
     )

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from serving.privacy.sealed_columns import SealedText
 from serving.records.base import Base
 
 
@@ -33,7 +34,7 @@ class CardFeedback(Base):
     """`accepted` or `overridden`."""
     reason: Mapped[str | None] = mapped_column(String(64))
     """Code of an override reason of ours; NULL for none or another."""
-    sealed_comment: Mapped[str | None] = mapped_column(Text())
-    """What was written, encrypted: it may name a patient."""
+    comment: Mapped[str | None] = mapped_column("sealed_comment", SealedText("cds_feedback"))
+    """What was written: it may name a patient."""
     outcome_at: Mapped[datetime]
     received_at: Mapped[datetime]

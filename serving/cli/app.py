@@ -12,6 +12,7 @@ import typer
 
 from models.errors import ZhuzhenError
 from serving.cli.audit import audit_app
+from serving.cli.consents import consents_app
 from serving.cli.dicom import dicom_app
 from serving.cli.encryption import encryption_app
 from serving.cli.identity_commands import add_identity_commands
@@ -38,6 +39,7 @@ app.add_typer(dicom_app, name="dicom")
 app.add_typer(audit_app, name="audit")
 app.add_typer(encryption_app, name="encryption")
 app.add_typer(person_app, name="person")
+app.add_typer(consents_app, name="consents")
 app.add_typer(risk_app, name="risk")
 
 Json = Annotated[

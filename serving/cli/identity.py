@@ -1,18 +1,17 @@
 """`zhuzhen users`, `institutions`, `keys` and `emergencies`: carried out as the operator."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import typer
-from rich.table import Table
 
 from models.errors import ZhuzhenError
 from serving.access import open_guard
 from serving.answers import write_json
-from serving.cli.answers_table import console_for_people
 from serving.cli.operating import permit
+from serving.cli.rows import show_rows
 from serving.doors.institutions import institution_json
 from serving.doors.keys import key_json
 from serving.doors.sharing import override_json
@@ -53,7 +52,7 @@ def list_users(*, as_json: bool) -> None:
     with open_guard() as guard:
         permit(guard, "users.list", Action.MANAGE_ACCOUNTS, Target("account"))
         found = [account_json(account) for account in accounts.list_accounts(guard.engine)]
-    _show(found, ("name", "full_name", "institution", "roles", "disabled"), as_json)
+    show_rows(found, ("name", "full_name", "institution", "roles", "disabled"), as_json=as_json)
 
 
 def reset_password(user: str, *, as_json: bool) -> None:
@@ -118,7 +117,7 @@ def list_institutions(*, as_json: bool) -> None:
     with open_guard() as guard:
         permit(guard, "institutions.list", Action.DISCOVER, Target("institution"))
         found = [institution_json(one) for one in institutions.list_institutions(guard.engine)]
-    _show(found, ("id", "name", "name_zh", "tier", "refers_to"), as_json)
+    show_rows(found, ("id", "name", "name_zh", "tier", "refers_to"), as_json=as_json)
 
 
 def create_key(
@@ -152,7 +151,9 @@ def list_keys(*, as_json: bool) -> None:
     with open_guard() as guard:
         permit(guard, "keys.list", Action.MANAGE_KEYS, Target("key"))
         found = [key_json(key) for key in keys.list_keys(guard.engine)]
-    _show(found, ("id", "label", "institution", "roles", "expires_at", "revoked_at"), as_json)
+    show_rows(
+        found, ("id", "label", "institution", "roles", "expires_at", "revoked_at"), as_json=as_json
+    )
 
 
 def revoke_key(key: str, *, as_json: bool) -> None:
@@ -173,7 +174,9 @@ def list_emergencies(*, as_json: bool) -> None:
         permit(guard, "emergencies.list", Action.REVIEW_EMERGENCY, target)
         found = [override_json(one) for one in list_overrides(guard.engine)]
     found.sort(key=lambda one: one["reviewed_by"] is not None)
-    _show(found, ("id", "actor", "institution", "patient", "begun_at", "reviewed_by"), as_json)
+    show_rows(
+        found, ("id", "actor", "institution", "patient", "begun_at", "reviewed_by"), as_json=as_json
+    )
 
 
 def _word(words: type[_Word], given: str, what: str) -> _Word:
@@ -186,20 +189,3 @@ def _word(words: type[_Word], given: str, what: str) -> _Word:
 
 def _tell(found: Mapping[str, Any], sentence: str, as_json: bool) -> None:
     typer.echo(write_json(dict(found)) if as_json else sentence)
-
-
-def _show(found: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
-    if as_json:
-        for one in found:
-            typer.echo(write_json(dict(one)).encode())
-        return
-    table = Table(*(column.replace("_", " ") for column in columns))
-    for one in found:
-        table.add_row(*(_cell(one[column]) for column in columns))
-    console_for_people().print(table)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)

@@ -17,6 +17,10 @@ Institution = Annotated[str, typer.Option(help="Institution whose patient it is.
 NumberFile = Annotated[
     Path, typer.Option(help="File that holds the patient's number; - reads standard input.")
 ]
+Issuer = Annotated[
+    str | None,
+    typer.Option(help="Who gave the number, where images name another than the institution."),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Write one JSON object a line to standard output, nothing else."),
@@ -28,20 +32,23 @@ def export_person(
     target: Annotated[Path, typer.Argument(help="New zip file.", dir_okay=False)],
     institution: Institution,
     number_file: NumberFile,
+    issuer: Issuer = None,
     json: Json = False,
 ) -> None:
     """Write a copy of everything that there is of a person into a zip file."""
-    from serving.cli.personal_requests import export
+    from serving.cli import personal_requests as requests
 
-    raise typer.Exit(export(target, institution, number_file, as_json=json))
+    requests.export(target, requests.Whose(institution, number_file, issuer), as_json=json)
 
 
 @person_app.command("erase")
-def erase_person(institution: Institution, number_file: NumberFile, json: Json = False) -> None:
+def erase_person(
+    institution: Institution, number_file: NumberFile, issuer: Issuer = None, json: Json = False
+) -> None:
     """Remove everything of a person but what the law keeps; a legal hold refuses it."""
-    from serving.cli.personal_requests import erase
+    from serving.cli import personal_requests as requests
 
-    raise typer.Exit(erase(institution, number_file, as_json=json))
+    requests.erase(requests.Whose(institution, number_file, issuer), as_json=json)
 
 
 @person_app.command("hold")
@@ -49,12 +56,21 @@ def hold_person(
     institution: Institution,
     number_file: NumberFile,
     reason: Annotated[str, typer.Option(help="One word, or a file number; nothing of the person.")],
+    issuer: Issuer = None,
     json: Json = False,
 ) -> None:
     """Keep everything of a person until the hold is lifted."""
-    from serving.cli.personal_requests import hold
+    from serving.cli import personal_requests as requests
 
-    raise typer.Exit(hold(institution, number_file, reason, as_json=json))
+    requests.hold(requests.Whose(institution, number_file, issuer), reason, as_json=json)
+
+
+@person_app.command("holds")
+def list_holds(json: Json = False) -> None:
+    """List legal holds, lifted ones too."""
+    from serving.cli import personal_requests as requests
+
+    requests.show_holds(as_json=json)
 
 
 @person_app.command("lift")
@@ -63,6 +79,6 @@ def lift_hold(
     json: Json = False,
 ) -> None:
     """End a legal hold."""
-    from serving.cli.personal_requests import lift
+    from serving.cli import personal_requests as requests
 
-    raise typer.Exit(lift(hold_id, as_json=json))
+    requests.lift(hold_id, as_json=json)

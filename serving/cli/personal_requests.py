@@ -1,28 +1,24 @@
-"""What `zhuzhen person` does."""
+"""What `zhuzhen person` does, and how its commands name a patient."""
 
+import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from sqlalchemy import Engine
 
 from models.errors import ZhuzhenError
+from serving.access import open_guard
 from serving.answers import write_json
-from serving.audit import Action, AuditEvent, Category, Outcome, Purpose, Recorder
-from serving.audit.opening import recording
+from serving.cli.operating import operating, permit
+from serving.cli.rows import show_rows
+from serving.doors.persons import hold_json
 from serving.identity.local import operator
-from serving.objects import open_objects
-from serving.persons import Person, erase_person, export_person
-from serving.persons.images import ArchivedImages
-from serving.persons.person import PersonalRecords
-from serving.persons.requests import Requester
-from serving.persons.tables import TableRows
-from serving.privacy import Keyring, open_keyring
-from serving.privacy.holds import lift_hold, place_hold
-from serving.records import database_url, open_engine, upgrade
+from serving.persons import Person, erase_person, export_person, personal_records
+from serving.policy import Action, Target
+from serving.privacy import Keyring
+from serving.privacy.holds import REASON, find_hold, lift_hold, list_holds, place_hold
 
 
 class PersonCommandError(ZhuzhenError, ValueError):
@@ -30,86 +26,84 @@ class PersonCommandError(ZhuzhenError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Installation:
-    engine: Engine
-    keyring: Keyring
-    recorder: Recorder
-    parts: tuple[PersonalRecords, ...]
-    requester: Requester
+class Whose:
+    """A patient as a command names one."""
+
+    institution: str
+    number_file: Path
+    """Holds the patient's number; `-` is standard input."""
+    issuer: str | None = None
+    """Who gave the number, where it is not the institution."""
+
+    def person(self, keyring: Keyring) -> Person:
+        """Return the patient.
+
+        Raises:
+            PersonCommandError: the file holds no number.
+        """
+        path = self.number_file
+        number = (sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")).strip()
+        if not number:
+            raise PersonCommandError("The file holds no number; expected the patient's number.")
+        return Person.of(keyring, self.institution, number, self.issuer)
 
 
-@contextmanager
-def _opened() -> Iterator[_Installation]:
-    keyring = open_keyring()
-    engine = open_engine(database_url())
-    try:
-        upgrade(engine)
-        parts = (ArchivedImages(engine, keyring, open_objects(keyring=keyring)), TableRows(engine))
-        with recording(keyring) as recorder:
-            requester = Requester(operator().id, "operator")
-            yield _Installation(engine, keyring, recorder, parts, requester)
-    finally:
-        engine.dispose()
-
-
-def export(target: Path, institution: str, number_file: Path, *, as_json: bool) -> int:
+def export(target: Path, whose: Whose, *, as_json: bool) -> None:
     """Write a copy of everything of a person into `target`."""
-    with _opened() as found:
-        person = Person.of(found.keyring, institution, _number(number_file))
-        count = export_person(found.parts, person, target, found.recorder, found.requester)
+    with (
+        open_guard() as guard,
+        operating(guard, "person.export", Action.EXPORT_PERSON, whose.institution) as access,
+    ):
+        parts, person = personal_records(guard.engine, guard.keyring), whose.person(guard.keyring)
+        with target.open("xb") as file:
+            target.chmod(0o600)
+            for piece in export_person(access, parts, person):
+                file.write(piece)
+    with zipfile.ZipFile(target) as archive:
+        count = len(archive.namelist())
     typer.echo(write_json({"files": count}) if as_json else f"{target}: {count} files.")
-    return 0
 
 
-def erase(institution: str, number_file: Path, *, as_json: bool) -> int:
+def erase(whose: Whose, *, as_json: bool) -> None:
     """Remove everything of a person but what the law keeps."""
-    with _opened() as found:
-        person = Person.of(found.keyring, institution, _number(number_file))
-        removed = erase_person(found.engine, found.parts, person, found.recorder, found.requester)
+    with (
+        open_guard() as guard,
+        operating(guard, "person.erase", Action.ERASE_PERSON, whose.institution) as access,
+    ):
+        parts, person = personal_records(guard.engine, guard.keyring), whose.person(guard.keyring)
+        removed = erase_person(access, parts, person)
     told = ", ".join(f"{count} of {name}" for name, count in removed.items())
     typer.echo(write_json({"removed": removed}) if as_json else f"Removed: {told}.")
-    return 0
 
 
-def hold(institution: str, number_file: Path, reason: str, *, as_json: bool) -> int:
+def hold(whose: Whose, reason: str, *, as_json: bool) -> None:
     """Place a legal hold."""
-    with _opened() as found:
-        person = Person.of(found.keyring, institution, _number(number_file))
-        # Recorded first: a word that is no token must not be stored either.
-        found.recorder.record(_event("person.hold", person.pseudonym, Action.CREATE, reason)).wait()
-        placed = place_hold(found.engine, person.pseudonym, reason, operator().id)
+    if not re.fullmatch(REASON, reason):
+        raise PersonCommandError(
+            "The reason is not one word; expected a machine name or the number of a file, up to 64 "
+            "letters, digits or any of ._-, and nothing of the person."
+        )
+    with open_guard() as guard:
+        patient = whose.person(guard.keyring).pseudonym
+        target = Target("legal_hold", None, patient)
+        permit(guard, "person.hold", Action.HOLD_RECORDS, target, institution=whose.institution)
+        placed = place_hold(guard.engine, patient, reason, operator().id)
     typer.echo(write_json({"hold": placed.id}) if as_json else f"Hold {placed.id} is in force.")
-    return 0
 
 
-def lift(hold_id: str, *, as_json: bool) -> int:
+def show_holds(*, as_json: bool) -> None:
+    """List legal holds."""
+    with open_guard() as guard:
+        permit(guard, "person.holds", Action.HOLD_RECORDS, Target("legal_hold"))
+        found = [hold_json(one) for one in list_holds(guard.engine)]
+    show_rows(found, ("id", "patient", "reason", "placed_at", "lifted_at"), as_json=as_json)
+
+
+def lift(hold_id: str, *, as_json: bool) -> None:
     """Lift a legal hold."""
-    with _opened() as found:
-        lifted = lift_hold(found.engine, hold_id)
-        found.recorder.record(
-            _event("person.lift", lifted.patient, Action.UPDATE, lifted.reason)
-        ).wait()
+    with open_guard() as guard:
+        found = find_hold(guard.engine, hold_id)
+        target = Target("legal_hold", None, found.patient, f"hold-{found.id}")
+        permit(guard, "person.lift", Action.HOLD_RECORDS, target)
+        lift_hold(guard.engine, hold_id)
     typer.echo(write_json({"lifted": hold_id}) if as_json else f"Hold {hold_id} is lifted.")
-    return 0
-
-
-def _event(operation: str, patient: str, action: Action, reason: str) -> AuditEvent:
-    return AuditEvent(
-        category=Category.PATIENT_RECORD,
-        action=action,
-        outcome=Outcome.ALLOWED,
-        operation=operation,
-        actor=operator().id,
-        role="operator",
-        purpose=Purpose.OPERATIONS,
-        patient=patient,
-        object_type="legal_hold",
-        reason=reason,
-    )
-
-
-def _number(path: Path) -> str:
-    number = (sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")).strip()
-    if not number:
-        raise PersonCommandError("The file holds no number; expected the patient's number.")
-    return number

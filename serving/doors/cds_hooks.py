@@ -28,7 +28,6 @@ from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
 from serving.json_body import JsonBody
 from serving.policy import Action
-from serving.privacy.keyring import open_keyring
 from serving.problems import Problem
 from serving.risk.choosing import assess_all
 
@@ -94,9 +93,7 @@ async def _feedback(request: Request) -> Response:
     body = await _BODY.read(request)
     engine, institution = request.app.state.guard.engine, access.actor.institution
     try:
-        await asyncio.to_thread(
-            keep_feedback, engine, open_keyring(), service.id, institution, body
-        )
+        await asyncio.to_thread(keep_feedback, engine, service.id, institution, body)
     except InputError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
     return _json({})

@@ -71,7 +71,6 @@ async def _log_in(request: Request) -> Response:
             request,
             accounts.log_in,
             guard.engine,
-            guard.keyring,
             given["name"],
             given["password"],
             given.get("code"),
@@ -153,7 +152,7 @@ async def _change_password(request: Request) -> Response:
             given["new"],
         )
     except accounts.LoginRefusedError as error:
-        access.note_failure(error.reason)
+        access.note_result(audit.Outcome.FAILED, error.reason)
         raise Problem(HTTPStatus.FORBIDDEN, str(error)) from None
     access.guard.credentials.forget()
     return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -163,10 +162,7 @@ async def _enrol(request: Request) -> Response:
     access = access_of(request)
     account = _own(request)
     access.require(Target("account", object_id=account))
-    guard = access.guard
-    uri = await asyncio.to_thread(
-        accounts.enrol_second_factor, guard.engine, guard.keyring, account
-    )
+    uri = await asyncio.to_thread(accounts.enrol_second_factor, access.guard.engine, account)
     return JSONResponse({"uri": uri})
 
 
@@ -175,18 +171,16 @@ async def _confirm(request: Request) -> Response:
     account = _own(request)
     access.require(Target("account", object_id=account))
     given = await _CODE.read(request)
-    guard = access.guard
     try:
         await asyncio.to_thread(
             accounts.confirm_second_factor,
-            guard.engine,
-            guard.keyring,
+            access.guard.engine,
             account,
             given["code"],
             datetime.now(UTC),
         )
     except accounts.LoginRefusedError as error:
-        access.note_failure(error.reason)
+        access.note_result(audit.Outcome.FAILED, error.reason)
         raise Problem(HTTPStatus.FORBIDDEN, str(error)) from None
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

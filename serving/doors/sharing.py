@@ -9,13 +9,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from serving.access import Guard, access_of
-from serving.audit.events import PSEUDONYM
+from serving.access import access_of
 from serving.doors.describing import described, refusals
+from serving.doors.patients import PATIENT, pseudonym_in
 from serving.doors.route import Part, Route
 from serving.json_body import JsonBody
 from serving.policy import Action, Target
-from serving.privacy import pseudonym_of
 from serving.relations import (
     break_glass,
     close_referral,
@@ -28,27 +27,12 @@ from serving.relations.break_glass import LONGEST_REASON
 from serving.relations.records import EmergencyOverride, Referral
 
 _ALERTS = logging.getLogger("zhuzhen.alerts")
-_PATIENT: dict[str, Any] = {
-    "oneOf": [
-        {"type": "string", "pattern": f"^{PSEUDONYM.pattern}$"},
-        {
-            "type": "object",
-            "required": ["issuer", "identifier"],
-            "additionalProperties": False,
-            "properties": {
-                "issuer": {"type": "string", "minLength": 1, "maxLength": 64},
-                "identifier": {"type": "string", "minLength": 1, "maxLength": 64},
-            },
-        },
-    ]
-}
-"""A pseudonym of this service, or a number with the institution that gave it."""
 _REFER = JsonBody(
     {
         "type": "object",
         "required": ["patient", "to"],
         "additionalProperties": False,
-        "properties": {"patient": _PATIENT, "to": {"type": "string", "maxLength": 64}},
+        "properties": {"patient": PATIENT, "to": {"type": "string", "maxLength": 64}},
     }
 )
 _EMERGENCY = JsonBody(
@@ -57,17 +41,11 @@ _EMERGENCY = JsonBody(
         "required": ["patient", "reason"],
         "additionalProperties": False,
         "properties": {
-            "patient": _PATIENT,
+            "patient": PATIENT,
             "reason": {"type": "string", "maxLength": LONGEST_REASON},
         },
     }
 )
-
-
-def _pseudonym(guard: Guard, given: str | dict[str, str]) -> str:
-    if isinstance(given, str):
-        return given
-    return pseudonym_of(guard.keyring, given["issuer"], given["identifier"])
 
 
 def referral_json(referral: Referral) -> dict[str, Any]:
@@ -105,7 +83,7 @@ async def _list_referrals(request: Request) -> Response:
 async def _refer(request: Request) -> Response:
     access = access_of(request)
     given = await _REFER.read(request)
-    patient = _pseudonym(access.guard, given["patient"])
+    patient = pseudonym_in(access.guard, given["patient"])
     access.require(access.own("referral", patient))
     referral = await asyncio.to_thread(
         refer,
@@ -134,12 +112,11 @@ async def _close(request: Request) -> Response:
 async def _break_glass(request: Request) -> Response:
     access = access_of(request)
     given = await _EMERGENCY.read(request)
-    patient = _pseudonym(access.guard, given["patient"])
+    patient = pseudonym_in(access.guard, given["patient"])
     access.require(Target("patient", None, patient))
     override = await asyncio.to_thread(
         break_glass,
         access.guard.engine,
-        access.guard.keyring,
         access.actor,
         patient,
         given["reason"],

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, String, Text
+from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from serving.privacy.sealed_columns import SealedText
 from serving.records.base import Base
 
 
@@ -17,15 +18,15 @@ class Account(Base):
     """16 hexadecimal digits: what the audit record calls the person by."""
     name: Mapped[str] = mapped_column(String(64), unique=True)
     """What the person logs in with, in lower case."""
-    full_name: Mapped[str] = mapped_column(String(200))
+    full_name: Mapped[str] = mapped_column("full_name_sealed", SealedText("accounts.full_name"))
     institution_id: Mapped[str | None] = mapped_column(ForeignKey("institutions.id"))
     roles: Mapped[list[str]] = mapped_column(JSON)
     password_hash: Mapped[str] = mapped_column(String(200))
     """argon2id in the PHC string format, which names its own parameters."""
     must_change_password: Mapped[bool]
     """Somebody else chose the password: nothing else can be done before it is changed."""
-    totp_sealed: Mapped[str | None] = mapped_column(Text)
-    """Secret of the second factor, encrypted."""
+    totp_secret: Mapped[str | None] = mapped_column("totp_sealed", SealedText("accounts.totp"))
+    """Secret of the second factor."""
     totp_confirmed: Mapped[bool]
     """A first code was given; from then on every login needs one."""
     totp_last_step: Mapped[int]

@@ -21,10 +21,8 @@ from serving.identity.passwords import (
 )
 from serving.identity.records import Institution
 from serving.policy import Action, Actor, ActorKind, Role
-from serving.privacy import Keyring, seal, unseal
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,62}[a-z0-9]")
-_SEALED_AS = "accounts.totp"
 _FREE_FAILURES = 5
 """Failed logins in a row before an account is locked for a time."""
 _FIRST_LOCK = timedelta(seconds=30)
@@ -75,7 +73,7 @@ def add_account(
         roles=granted,
         password_hash=hash_password(password),
         must_change_password=True,
-        totp_sealed=None,
+        totp_secret=None,
         totp_confirmed=False,
         totp_last_step=0,
         failures=0,
@@ -142,9 +140,7 @@ def actor_of(account: Account) -> Actor:
     )
 
 
-def log_in(
-    engine: Engine, keyring: Keyring, name: str, password: str, code: str | None, now: datetime
-) -> Account:
+def log_in(engine: Engine, name: str, password: str, code: str | None, now: datetime) -> Account:
     """Return the account whose name, password and code these are; slow, so not on an event loop.
 
     Raises:
@@ -155,7 +151,7 @@ def log_in(
         query = select(Account).where(Account.name == name.strip().lower()).with_for_update()
         account = session.scalar(query)
         right = fits(account.password_hash if account else None, password)
-        refused = _refusal(account, keyring, right, code, now)
+        refused = _refusal(account, right, code, now)
         if refused is None and account is not None:
             account.failures, account.locked_until = 0, None
             if is_outdated(account.password_hash):
@@ -167,9 +163,7 @@ def log_in(
     raise LoginRefusedError(refused or "unknown", account_id)
 
 
-def _refusal(
-    account: Account | None, keyring: Keyring, right: bool, code: str | None, now: datetime
-) -> str | None:
+def _refusal(account: Account | None, right: bool, code: str | None, now: datetime) -> str | None:
     """Return why a login is refused, None where it is not; marks a code as used."""
     if account is None:
         return "unknown"
@@ -182,7 +176,7 @@ def _refusal(
         return "password"
     if not account.totp_confirmed:
         return None
-    return None if _use_code(account, keyring, code or "", now) else "code"
+    return None if _use_code(account, code or "", now) else "code"
 
 
 def _count_failure(session: Session, account: Account, now: datetime) -> None:
@@ -195,11 +189,11 @@ def _count_failure(session: Session, account: Account, now: datetime) -> None:
         account.locked_until = now + min(_FIRST_LOCK * 2 ** min(beyond, 10), LONGEST_LOCK)
 
 
-def _use_code(account: Account, keyring: Keyring, code: str, now: datetime) -> bool:
-    if account.totp_sealed is None:
+def _use_code(account: Account, code: str, now: datetime) -> bool:
+    if account.totp_secret is None:
         return False
-    secret = unseal(keyring, account.totp_sealed, _SEALED_AS)
-    step = second_factor.accepted_step(secret, code, after=account.totp_last_step, now=now)
+    last = account.totp_last_step
+    step = second_factor.accepted_step(account.totp_secret, code, after=last, now=now)
     if step is not None:
         account.totp_last_step = step
     return step is not None
@@ -254,7 +248,7 @@ def disable_account(engine: Engine, name: str, now: datetime) -> Account:
     return account
 
 
-def enrol_second_factor(engine: Engine, keyring: Keyring, account_id: str) -> str:
+def enrol_second_factor(engine: Engine, account_id: str) -> str:
     """Give an account a new secret and return its URI; it counts once a code confirmed it.
 
     Raises:
@@ -266,13 +260,11 @@ def enrol_second_factor(engine: Engine, keyring: Keyring, account_id: str) -> st
             "The account has a second factor already; an administrator can take it off first."
         )
     secret = second_factor.new_secret()
-    _set_second_factor(engine, account.id, seal(keyring, secret, _SEALED_AS))
+    _set_second_factor(engine, account.id, secret)
     return second_factor.enrolment_uri(secret, account.name)
 
 
-def confirm_second_factor(
-    engine: Engine, keyring: Keyring, account_id: str, code: str, now: datetime
-) -> None:
+def confirm_second_factor(engine: Engine, account_id: str, code: str, now: datetime) -> None:
     """Make the second factor count from now on.
 
     Raises:
@@ -280,7 +272,7 @@ def confirm_second_factor(
     """
     with Session(engine) as session, session.begin():
         account = session.get(Account, account_id)
-        if account is None or not _use_code(account, keyring, code, now):
+        if account is None or not _use_code(account, code, now):
             raise LoginRefusedError("code", account_id)
         account.totp_confirmed = True
 
@@ -292,12 +284,12 @@ def remove_second_factor(engine: Engine, name: str) -> Account:
     return account
 
 
-def _set_second_factor(engine: Engine, account_id: str, sealed: str | None) -> None:
+def _set_second_factor(engine: Engine, account_id: str, secret: str | None) -> None:
     with Session(engine) as session, session.begin():
         session.execute(
             update(Account)
             .where(Account.id == account_id)
-            .values(totp_sealed=sealed, totp_confirmed=False, totp_last_step=0)
+            .values(totp_secret=secret, totp_confirmed=False, totp_last_step=0)
         )
 
 

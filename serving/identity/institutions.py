@@ -57,6 +57,19 @@ def add_institution(
         )
 
 
+def require_institution(engine: Engine, institution: str) -> None:
+    """Go on only if there is an institution of that identifier.
+
+    Raises:
+        InstitutionError: there is none.
+    """
+    with Session(engine) as session:
+        if session.get(Institution, institution) is None:
+            raise InstitutionError(
+                "There is no institution of this identifier; zhuzhen institutions list shows all."
+            )
+
+
 def set_referrals(engine: Engine, institution: str, targets: Iterable[str]) -> None:
     """Say where an institution refers patients to, in place of what was said before.
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from serving.identity.errors import RequestRefusedError
+from serving.identity.errors import BearerRefusedError, RequestRefusedError
 from serving.identity.records import ApiKey, Institution
 from serving.identity.verified import Verified
 from serving.policy import Action, Actor, ActorKind, Role
@@ -23,6 +23,8 @@ from serving.policy import Action, Actor, ActorKind, Role
 LONGEST = timedelta(days=366)
 USUAL = timedelta(days=90)
 PREFIX = "zz_"
+_CLOCKS = timedelta(minutes=1)
+"""By how much the clocks of the service's machines may differ."""
 _KEY = re.compile(r"zz_([a-f0-9]{16})_([A-Za-z0-9_-]{43})")
 
 
@@ -72,17 +74,28 @@ def make_key(
     return f"zz_{key_id}_{secret}"
 
 
-def verify_key(engine: Engine, key: str) -> Verified | None:
-    """Return what `key` proves now, None where it is unknown, forged, expired or revoked."""
+def verify_key(engine: Engine, key: str, now: datetime) -> Verified:
+    """Return what `key` proves now.
+
+    Raises:
+        BearerRefusedError: it is unknown, forged, expired or revoked.
+    """
     found = _KEY.fullmatch(key)
     if found is None:
-        return None
+        raise BearerRefusedError("key_malformed")
     with Session(engine) as session:
         record = session.get(ApiKey, found[1])
-    if record is None or not hmac.compare_digest(record.secret_sha256, _digest(found[2])):
-        return None
-    if record.revoked_at is not None or record.expires_at <= datetime.now(UTC):
-        return None
+    if record is None:
+        raise BearerRefusedError("key_unknown")
+    if not hmac.compare_digest(record.secret_sha256, _digest(found[2])):
+        raise BearerRefusedError("key_wrong_secret")
+    if record.revoked_at is not None:
+        raise BearerRefusedError("key_revoked")
+    if record.expires_at <= now:
+        raise BearerRefusedError("key_expired")
+    if record.created_at > now + _CLOCKS:
+        # Of a clock since set back, under which it would last too long.
+        raise BearerRefusedError("key_from_the_future")
     scopes = None if record.scopes is None else frozenset(map(Action, record.scopes))
     return Verified(
         Actor(

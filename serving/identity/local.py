@@ -59,7 +59,7 @@ def passing_key(
         engine.dispose()
 
 
-def operator() -> Actor:
+def operator(institution: str = LOCAL) -> Actor:
     """Return who acts in commands on the machine itself, by the name of the system's user."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
@@ -69,5 +69,5 @@ def operator() -> Actor:
         id=f"operator:{name}",
         kind=ActorKind.OPERATOR,
         roles=frozenset({Role.ADMINISTRATOR, Role.AUDITOR, Role.SYSTEM}),
-        institution=LOCAL,
+        institution=institution,
     )

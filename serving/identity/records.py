@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from serving.privacy.sealed_columns import SealedText
 from serving.records.base import Base
 
 
@@ -49,7 +50,7 @@ class ApiKey(Base):
     __tablename__ = "api_keys"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    label: Mapped[str] = mapped_column(String(200))
+    label: Mapped[str] = mapped_column("label_sealed", SealedText("api_keys.label"))
     """What it is for, in the administrator's words."""
     institution_id: Mapped[str | None] = mapped_column(ForeignKey("institutions.id"))
     roles: Mapped[list[str]] = mapped_column(JSON)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from serving.identity.account_records import Account, BrowserSession
 from serving.identity.accounts import actor_of
+from serving.identity.errors import CredentialRefusedError
 from serving.identity.verified import Verified
 
 IDLE = timedelta(minutes=30)
@@ -58,18 +59,26 @@ def begin_session(engine: Engine, account_id: str, now: datetime) -> NewSession:
     return NewSession(token, csrf_token_of(token))
 
 
-def verify_session(engine: Engine, token: str, now: datetime) -> Verified | None:
-    """Return whose session `token` is, until when; None where it is none or over."""
+def verify_session(engine: Engine, token: str, now: datetime) -> Verified:
+    """Return whose session `token` is, until when.
+
+    Raises:
+        CredentialRefusedError: it is none, or over.
+    """
     with Session(engine) as session:
         found = session.get(BrowserSession, _digest(token))
         account = session.get(Account, found.account_id) if found else None
-        if found is None or account is None or account.disabled_at is not None:
-            return None
-        # One from the future was begun by a clock since set back, and would last too long.
-        if found.created_at > now + _CLOCKS or now >= found.expires_at:
-            return None
+        if found is None or account is None:
+            raise CredentialRefusedError("session_unknown")
+        if account.disabled_at is not None:
+            raise CredentialRefusedError("account_disabled")
+        if found.created_at > now + _CLOCKS:
+            # Begun by a clock since set back, under which it would last too long.
+            raise CredentialRefusedError("session_from_the_future")
+        if now >= found.expires_at:
+            raise CredentialRefusedError("session_over")
         if now >= found.seen_at + IDLE:
-            return None
+            raise CredentialRefusedError("session_idle")
         if now >= found.seen_at + _NOTED:
             _note_use(session, found.digest, now)
         until = min(found.expires_at, now + IDLE)

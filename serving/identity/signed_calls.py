@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from starlette.types import Scope
 
 from serving.identity.cds_clients import CdsClient, CdsClients
-from serving.identity.errors import CredentialRefusedError
+from serving.identity.errors import SignedCallRefusedError
 from serving.identity.published_keys import Get, PublishedKeys, key_set
 from serving.identity.records import Institution
 from serving.identity.tokens import ALGORITHMS
@@ -95,14 +95,14 @@ class CallVerifier:
         """Whether a token claims to be of somebody on the list, which nothing vouches for yet."""
         try:
             return _peek(token)[1].get("iss") in self._clients.by_issuer
-        except CredentialRefusedError:
+        except SignedCallRefusedError:
             return False
 
     async def verify(self, token: str, scope: Scope, now: datetime) -> Actor:
         """Return who signed `token` for the request of `scope`; it is not taken a second time.
 
         Raises:
-            CredentialRefusedError: it is not valid for this request.
+            SignedCallRefusedError: it is not valid for this request.
             KeysUnavailableError: the client's keys cannot be had.
         """
         header, claimed = _peek(token)
@@ -192,7 +192,7 @@ def _require_claims(
     """Return until when the token would be taken.
 
     Raises:
-        CredentialRefusedError: it is not meant for this request, or not now.
+        SignedCallRefusedError: it is not meant for this request, or not now.
     """
     ends, issued = _seconds(claims, "exp"), _seconds(claims, "iat")
     begins = _seconds(claims, "nbf") if "nbf" in claims else issued
@@ -251,6 +251,8 @@ def _object(encoded: str) -> dict[str, Any]:
     return found
 
 
-def _refused(reason: str, expected: str = "") -> CredentialRefusedError:
+def _refused(reason: str, expected: str = "") -> SignedCallRefusedError:
     told = _TOLD[reason].replace("{expected}", expected)
-    return CredentialRefusedError(reason, f"{told} (CDS Hooks 2.0, Trusting CDS Clients).")
+    return SignedCallRefusedError(
+        f"token_{reason}", f"{told} (CDS Hooks 2.0, Trusting CDS Clients)."
+    )

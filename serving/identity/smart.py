@@ -30,6 +30,8 @@ ACTIONS: Mapping[tuple[str, str], frozenset[Action]] = {
     ("Task", _SEARCH): frozenset({Action.READ_WORKLIST}),
     ("Task", _CREATE): frozenset({Action.WORK_ON_TASKS}),
     ("Task", _UPDATE): frozenset({Action.WORK_ON_TASKS}),
+    ("Consent", _READ): frozenset({Action.READ_CONSENTS}),
+    ("Consent", _SEARCH): frozenset({Action.READ_CONSENTS}),
     ("Consent", _CREATE): frozenset({Action.RECORD_CONSENT}),
     ("Consent", _UPDATE): frozenset({Action.RECORD_CONSENT}),
     ("AuditEvent", _READ): frozenset({Action.READ_AUDIT}),

@@ -11,22 +11,26 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import (
     BadSignatureError,
+    ExceededSizeError,
     ExpiredTokenError,
+    InvalidClaimError,
     InvalidKeyCurveError,
     JoseError,
     KeyParameterError,
+    MissingClaimError,
 )
 from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 
 from models.errors import ZhuzhenError
 from serving.identity import smart
+from serving.identity.errors import BearerRefusedError
 from serving.identity.published_keys import Get, PublishedKeys, is_protected
 from serving.identity.verified import Verified
 from serving.policy import Actor, ActorKind, Role
@@ -36,6 +40,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 _LONGEST_TOKEN = 8192
 _LEEWAY_S = 60
 """By how much the provider's clock may differ."""
+_LONGEST_S = 86_400
 _PLAIN_SUBJECT = re.compile(r"[A-Za-z0-9._@=+~-]{1,120}")
 _ROLES_CLAIM = "zhuzhen_roles"
 _INSTITUTION_CLAIM = "zhuzhen_institution"
@@ -43,14 +48,6 @@ _INSTITUTION_CLAIM = "zhuzhen_institution"
 
 class ProviderSettingError(ZhuzhenError, ValueError):
     """The identity provider is not described as it must be."""
-
-
-class TokenRefusedError(ZhuzhenError):
-    """A token is not valid; `reason` is for the audit record, the token is never repeated."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The token is not valid ({reason}). Get a new one from your provider.")
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +117,34 @@ class TokenVerifier:
         """Return what `token` proves.
 
         Raises:
-            TokenRefusedError: it is not valid now, or not for this service.
+            BearerRefusedError: it is not valid now, or not for this service.
             KeysUnavailableError: nobody can tell.
         """
         if len(token) > _LONGEST_TOKEN:
-            raise TokenRefusedError("too_long")
+            raise BearerRefusedError("token_too_long")
+        if _part(token, 0).get("alg") not in ALGORITHMS:
+            raise BearerRefusedError("token_algorithm")
         kid = _kid_of(token)
         try:
-            claims = self._claims(token, await self._keys.candidates(kid))
+            keys = await self._keys.candidates(kid)
+            claims = self._claims(token, keys)
             if claims is None and kid is None:
                 # The keys may have changed, which a token that names none does not show.
-                claims = self._claims(token, await self._keys.candidates(None, anew=True))
+                keys = await self._keys.candidates(None, anew=True)
+                claims = self._claims(token, keys)
             if claims is None:
-                raise TokenRefusedError("bad_signature")
+                raise BearerRefusedError(self._reason_without_key(token, keys))
             self._require_valid(claims, now)
-        except ExpiredTokenError:
-            raise TokenRefusedError("expired") from None
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise TokenRefusedError(getattr(error, "error", "") or "malformed") from None
-        return self._verified(claims)
+            return self._verified(claims, now)
+        except (
+            JoseError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise BearerRefusedError(_reason_of(error)) from None
 
     def _claims(self, token: str, keys: list[Key]) -> dict[str, Any] | None:
         """Return the claims that one of `keys` signed, None where none of them did."""
@@ -148,6 +154,12 @@ class TokenVerifier:
             except (BadSignatureError, KeyParameterError, InvalidKeyCurveError):
                 continue
         return None
+
+    def _reason_without_key(self, token: str, keys: list[Key]) -> str:
+        """Say why none of the provider's keys signed `token`, whose words nothing vouches for."""
+        if _part(token, 1).get("iss") != self._provider.issuer:
+            return "token_unknown_issuer"
+        return "token_bad_signature" if keys else "token_unknown_key"
 
     def _require_valid(self, claims: dict[str, Any], now: datetime) -> None:
         jwt.JWTClaimsRegistry(
@@ -159,14 +171,14 @@ class TokenVerifier:
             exp={"essential": True},
         ).validate(claims)
 
-    def _verified(self, claims: dict[str, Any]) -> Verified:
+    def _verified(self, claims: dict[str, Any], now: datetime) -> Verified:
         scope = claims.get("scope", "")
         named = claims.get(self._provider.roles_claim, [])
         institution = claims.get(self._provider.institution_claim)
         if not isinstance(scope, str) or not isinstance(named, list):
-            raise TokenRefusedError("claims")
+            raise BearerRefusedError("token_claims")
         if institution is not None and not isinstance(institution, str):
-            raise TokenRefusedError("claims")
+            raise BearerRefusedError("token_claims")
         program = smart.is_for_a_program(scope)
         roles = frozenset(Role(role) for role in named if role in tuple(Role))
         actor = Actor(
@@ -177,19 +189,51 @@ class TokenVerifier:
             institution=institution,
             scopes=smart.actions_of(scope),
         )
-        return Verified(actor, datetime.fromtimestamp(claims["exp"] + _LEEWAY_S, UTC))
+        # What is looked up again after a day needs no end in another century, which no clock has.
+        left_s = min(int(claims["exp"]) + _LEEWAY_S - int(now.timestamp()), _LONGEST_S)
+        return Verified(actor, now + timedelta(seconds=left_s))
 
 
 def _kid_of(token: str) -> str | None:
     """Return the name of the key in a token's header, which nothing vouches for yet."""
-    encoded = token.partition(".")[0]
-    try:
-        kid = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))).get("kid")
-    except (ValueError, AttributeError, RecursionError):
-        raise TokenRefusedError("malformed") from None
+    kid = _part(token, 0).get("kid")
     if kid is not None and not isinstance(kid, str):
-        raise TokenRefusedError("malformed")
+        raise BearerRefusedError("token_malformed")
     return kid
+
+
+def _part(token: str, number: int) -> dict[str, Any]:
+    """Return the header (0) or claims (1) of a token as anybody may have written them."""
+    try:
+        encoded = token.split(".")[number]
+        found = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (ValueError, IndexError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise BearerRefusedError("token_malformed")
+    return found
+
+
+def _reason_of(error: Exception) -> str:
+    match error:
+        case ExpiredTokenError():
+            return "token_expired"
+        case ExceededSizeError():
+            return "token_too_long"
+        case MissingClaimError():
+            return "token_missing_claim"
+        case InvalidClaimError():
+            return _REASONS.get(error.claim, "token_claims")
+    return "token_malformed"
+
+
+_REASONS = {
+    "aud": "token_wrong_audience",
+    "iat": "token_not_yet_valid",
+    "iss": "token_wrong_issuer",
+    "nbf": "token_not_yet_valid",
+}
+"""Why a claim is refused, by its name (RFC 7519, 4.1)."""
 
 
 def _subject(issuer: str, subject: str) -> str:

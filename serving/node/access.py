@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, select
 
 from models.errors import ZhuzhenError
-from serving.access import Access, Guard
+from serving.access import ANONYMOUS, Access, Guard
 from serving.archive import Archive
 from serving.archive.entries import text_of, unsealed
 from serving.archive.tables import STUDIES
@@ -13,9 +13,7 @@ from serving.privacy import Keyring, pseudonym_of
 from serving.problems import Problem
 from serving.routing import Source
 
-_WAIT_S = 30.0
 _NODE = "node"
-_UNKNOWN = Actor("anonymous", ActorKind.PROGRAM, frozenset())
 
 
 class NotPermittedError(ZhuzhenError):
@@ -53,22 +51,22 @@ class Gatekeeper:
         except Problem:
             return False
         finally:
-            _settle(access)
+            access.settle()
         return True
 
     def turn_away(self, address: str) -> None:
         """Record that somebody unknown, or unwelcome, was rejected."""
-        access = self._guard.act(_UNKNOWN, "c-store", Action.STORE_IMAGES)
+        access = self._guard.act(ANONYMOUS, "c-store", Action.STORE_IMAGES)
         access.source_address = address
-        access.note(may_ever(_UNKNOWN, Action.STORE_IMAGES), Target("none"))
-        _settle(access)
+        access.note(may_ever(ANONYMOUS, Action.STORE_IMAGES), Target("none"))
+        access.settle()
 
     def received(self, source: Source, study_id: int) -> None:
         """Record that a study of `source` is complete."""
         access = self._as_source(source, None)
         with self._archive.engine.connect() as connection:
             access.require(study_target(connection, self._archive.keyring, study_id))
-        _settle(access)
+        access.settle()
 
     def permit(self, action: str, job_id: str) -> None:
         """Go on only if the node may do `action` for the job.
@@ -88,7 +86,7 @@ class Gatekeeper:
         except Problem as problem:
             raise NotPermittedError(str(problem)) from None
         finally:
-            _settle(access)
+            access.settle()
 
     def _as_source(self, source: Source, address: str | None) -> Access:
         actor = Actor(
@@ -100,10 +98,3 @@ class Gatekeeper:
         access = self._guard.act(actor, "c-store", Action.STORE_IMAGES)
         access.source_address = address
         return access
-
-
-def _settle(access: Access) -> None:
-    """Wait, in a thread, until what was recorded is on disk."""
-    receipts, access.receipts = access.receipts, []
-    for receipt in receipts:
-        receipt.wait(_WAIT_S)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from serving.policy import Target
 from serving.privacy import Keyring, pseudonym_of
 
 
@@ -17,9 +18,25 @@ class Person:
     pseudonym: str
 
     @classmethod
-    def of(cls, keyring: Keyring, institution: str, number: str) -> "Person":
-        """Return the patient with that number at an institution."""
-        return cls(institution, number.strip(), pseudonym_of(keyring, institution, number))
+    def of(
+        cls, keyring: Keyring, institution: str, number: str, issuer: str | None = None
+    ) -> "Person":
+        """Return the patient with that number at an institution.
+
+        Args:
+            keyring: the installation's keys.
+            institution: whose records they are.
+            number: the patient's number.
+            issuer: who gave the number, where images name another (DICOM 0010,0021) than the
+                institution itself.
+        """
+        pseudonym = pseudonym_of(keyring, issuer or institution, number)
+        return cls(institution, number.strip(), pseudonym)
+
+    @property
+    def target(self) -> Target:
+        """The person before the policy, and in the audit record."""
+        return Target("person", self.institution, self.pseudonym)
 
 
 @dataclass(frozen=True, slots=True)

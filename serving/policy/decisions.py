@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from models.findings import Text
-from serving.policy.table import TABLE
+from serving.policy.table import FOR_RESEARCH, TABLE
 from serving.policy.words import Action, Relation, Role
 
 
@@ -48,6 +48,10 @@ class Target:
     granted: frozenset[Relation] = field(default_factory=frozenset)
     """Relations beyond ownership that were found to hold for the actor: an open referral to its
     institution, a consent to share, an emergency override."""
+    consents_to_research: bool = False
+    """Whether the patient agreed, and has not withdrawn it."""
+    is_held: bool = False
+    """Whether a legal hold forbids that anything of the patient is erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class Decision:
 
     allowed: bool
     reason: str
-    """Machine name: `own`, `referred` ... where allowed, `role`, `scope`, `relation` where not."""
+    """Machine name: `own`, `referred` ... where allowed; `role`, `scope`, `relation`,
+    `no_research_consent` or `legal_hold` where not."""
     role: Role | None
     """Role that it is allowed in."""
     relation: Relation
@@ -93,8 +98,18 @@ def decide(actor: Actor, action: Action, target: Target) -> Decision:
     for relation in held:
         for role in _in_order(actor.roles):
             if relation in TABLE[action].get(role, frozenset()):
-                return Decision(True, relation.value, role, relation, _ALLOWED)
+                return _unless_forbidden(action, target, role, relation)
     return Decision(False, "relation", None, held[0], _NO_RELATION)
+
+
+def _unless_forbidden(action: Action, target: Target, role: Role, relation: Relation) -> Decision:
+    """Decide on what the table allows: a patient's will, or a court's, may forbid it."""
+    is_a_patients = relation is not Relation.INSTALLATION
+    if action in FOR_RESEARCH and is_a_patients and not target.consents_to_research:
+        return Decision(False, "no_research_consent", None, relation, _NO_RESEARCH_CONSENT)
+    if action is Action.ERASE_PERSON and target.is_held:
+        return Decision(False, "legal_hold", None, relation, _HELD)
+    return Decision(True, relation.value, role, relation, _ALLOWED)
 
 
 def may_ever(actor: Actor, action: Action) -> Decision:
@@ -132,4 +147,13 @@ _NO_RELATION = Text(
     "to it. Ask for a referral or the patient's consent; in an emergency, state an override.",
     "贵机构无权访问该记录：既非本机构记录，也未转诊或共享给贵机构。请通过转诊或患者知情同意获取；"
     "紧急情况下可申请紧急访问。",
+)
+_NO_RESEARCH_CONSENT = Text(
+    "The patient has not consented to research, or has withdrawn it, so the record stays here. "
+    "Record the consent first (zhuzhen consents record), or leave the record out.",
+    "患者未同意用于科研，或已撤回同意，该记录不得外传。请先登记知情同意，或排除该记录。",
+)
+_HELD = Text(
+    "A legal hold keeps what there is of this person; nothing was erased. An auditor can lift it.",
+    "该患者资料处于法律保全状态，未删除任何内容。审计员可解除保全。",
 )

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from serving.privacy.sealed_columns import SealedText
 from serving.records.base import Base
 
 
@@ -23,11 +24,14 @@ class Consent(Base):
     """Institution whose records it is about."""
     purpose: Mapped[str] = mapped_column(String(16))
     recipient: Mapped[str | None] = mapped_column(String(64))
-    """Institution that they may be shared with; NULL for research, which names none."""
+    """Institution that they may be shared with; NULL for other purposes, which name none."""
+    evidence: Mapped[str | None] = mapped_column("evidence_sealed", SealedText("consents.evidence"))
+    """Where the signed form is kept; NULL where an older version recorded none."""
     given_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
     recorded_by: Mapped[str] = mapped_column(String(200))
+    withdrawn_by: Mapped[str | None] = mapped_column(String(200))
 
 
 class LegalHold(Base):

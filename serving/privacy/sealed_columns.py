@@ -3,7 +3,8 @@
     name: Mapped[str] = mapped_column(SealedText("patients.name"))
 
 The database holds sealed tokens, the program sees plain text. Such a column cannot be searched or
-sorted; keep a `blind_index` beside it to look equal values up.
+sorted; keep a `blind_index` beside it to look equal values up. The archive and the worklist, whose
+rows are written many together, seal their `attributes` themselves, as `table.column`.
 """
 
 import functools
@@ -71,8 +72,7 @@ class Resealed:
 
     changed: int = 0
     left: int = 0
-    """Still under an older key, since what they are for is not known here: their column has neither
-    the type `SealedText` nor `info={"sealed_as": ...}`, and is not sealed as `table.column`."""
+    """Still under an older key, since they do not open: changed, or moved there from elsewhere."""
 
 
 def reseal_columns(engine: Engine, tables: list[Table], keyring: Keyring) -> Resealed:
@@ -82,8 +82,8 @@ def reseal_columns(engine: Engine, tables: list[Table], keyring: Keyring) -> Res
     """
     done = Resealed()
     for table, column in _text_columns(tables):
-        context = column.type.context if isinstance(column.type, SealedText) else None
-        context = context or column.info.get("sealed_as") or f"{table.name}.{column.name}"
+        by_itself = f"{table.name}.{column.name}"
+        context = column.type.context if isinstance(column.type, SealedText) else by_itself
         _reseal(engine, table, column, context, keyring, done)
     return done
 

@@ -74,4 +74,6 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
     # With NORMAL the last commits could be lost with the power; what was acknowledged must not be.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten, and does not lie in the file until its place is needed.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()

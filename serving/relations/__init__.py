@@ -6,12 +6,11 @@ from serving.relations.break_glass import (
     list_overrides,
     review_override,
 )
-from serving.relations.grounds import ConsentGrounds, Grounds
+from serving.relations.grounds import Grounds
 from serving.relations.referrals import ReferralError, close_referral, list_referrals, refer
 
 __all__ = [
     "BreakGlassError",
-    "ConsentGrounds",
     "Grounds",
     "ReferralError",
     "break_glass",

@@ -1,36 +1,38 @@
-"""Which relations hold between an actor and a record of another institution, now."""
+"""What the records say of an actor and a patient's record: relations, consent, legal holds."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from serving.policy import Actor, ActorKind, Relation, Target
+from serving.policy import FOR_RESEARCH, Action, Actor, ActorKind, Relation, Target
+from serving.privacy.consents import Consents
+from serving.privacy.holds import is_held
 from serving.relations.records import EmergencyOverride, Referral
-
-ConsentGrounds = Callable[[str, str, str], bool]
-"""Whether a patient (pseudonym) agreed that records of one institution are shared with another."""
-
-
-def _nobody_agreed(patient: str, owner: str, reader: str) -> bool:
-    return False
 
 
 class Grounds:
-    """Looks the relations beyond ownership up; what each part adds is decided in one place."""
+    """Looks up what the policy leans on, at each access anew: what was withdrawn counts no more."""
 
-    def __init__(self, engine: Engine, consented: ConsentGrounds = _nobody_agreed) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._consented = consented
+        self._consents = Consents(engine)
 
-    def complete(self, actor: Actor, target: Target, now: datetime) -> Target:
-        """Return `target` with the relations that hold for `actor`.
+    def complete(self, actor: Actor, action: Action, target: Target, now: datetime) -> Target:
+        """Return `target` with the relations that hold for `actor`, and what may forbid `action`.
 
-        One's own records, and what is no patient's, need no look into the database.
+        What is one's own, or no patient's, needs no look into the database but for the latter.
         """
-        if target.patient is None or target.institution in (None, actor.institution):
+        patient = target.patient
+        if patient is None:
+            return target
+        if action in FOR_RESEARCH and target.institution is not None:
+            agreed = self._consents.allows_research(patient, target.institution)
+            target = replace(target, consents_to_research=agreed)
+        if action is Action.ERASE_PERSON:
+            target = replace(target, is_held=is_held(self._engine, patient))
+        if target.institution in (None, actor.institution):
             return target
         return replace(target, granted=target.granted | self._found(actor, target, now))
 
@@ -60,6 +62,6 @@ class Grounds:
                 .limit(1)
             ):
                 found.add(Relation.EMERGENCY)
-        if reader and owner and patient and self._consented(patient, owner, reader):
+        if reader and owner and patient and self._consents.shares(patient, owner, reader):
             found.add(Relation.SHARED)
         return frozenset(found)

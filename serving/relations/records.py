@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from serving.privacy.sealed_columns import SealedText
 from serving.records.base import Base
 
 
@@ -35,8 +36,8 @@ class EmergencyOverride(Base):
     actor_institution: Mapped[str | None] = mapped_column(String(64))
     patient: Mapped[str] = mapped_column(String(32))
     """Pseudonym."""
-    reason_sealed: Mapped[str] = mapped_column(Text)
-    """In the person's own words, encrypted: they may name the patient."""
+    reason: Mapped[str] = mapped_column("reason_sealed", SealedText("emergency_overrides.reason"))
+    """In the person's own words: they may name the patient."""
     begun_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     reviewed_by: Mapped[str | None] = mapped_column(String(200))

@@ -14,7 +14,6 @@ from serving.identity.account_records import Account
 from serving.identity.accounts import AccountError, LoginRefusedError
 from serving.identity.passwords import PasswordRefusedError
 from serving.policy import Action, Role
-from serving.privacy import Keyring
 
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 NEW = "correct horse battery staple"
@@ -28,36 +27,33 @@ def an_account(engine: Engine, name: str = "li.ming") -> tuple[Account, str]:
 
 def log_in(
     engine: Engine,
-    keyring: Keyring,
     password: str,
     *,
     name: str = "li.ming",
     code: str | None = None,
     now: datetime = NOW,
 ) -> Account:
-    return accounts.log_in(engine, keyring, name, password, code, now)
+    return accounts.log_in(engine, name, password, code, now)
 
 
-def refused(engine: Engine, keyring: Keyring, password: str, **how: object) -> str:
+def refused(engine: Engine, password: str, **how: object) -> str:
     with pytest.raises(LoginRefusedError) as error:
-        log_in(engine, keyring, password, **how)  # type: ignore[arg-type]
+        log_in(engine, password, **how)  # type: ignore[arg-type]
     assert "李" not in str(error.value)
     return error.value.reason
 
 
-def test_a_new_account_can_change_its_password_and_nothing_else(
-    engine: Engine, keyring: Keyring
-) -> None:
+def test_a_new_account_can_change_its_password_and_nothing_else(engine: Engine) -> None:
     account, first = an_account(engine)
 
-    actor = accounts.actor_of(log_in(engine, keyring, first, name=" Li.Ming "))
+    actor = accounts.actor_of(log_in(engine, first, name=" Li.Ming "))
     assert actor.scopes == frozenset({Action.MANAGE_OWN_ACCOUNT})
 
     accounts.change_password(engine, account.id, first, NEW)
-    actor = accounts.actor_of(log_in(engine, keyring, NEW))
+    actor = accounts.actor_of(log_in(engine, NEW))
     assert actor.scopes is None
     assert (actor.id, actor.institution) == (f"account:{account.id}", "county")
-    assert refused(engine, keyring, first) == "password"
+    assert refused(engine, first) == "password"
 
 
 @pytest.mark.slow
@@ -91,36 +87,33 @@ def test_a_password_that_others_try_first_is_refused(engine: Engine, password: s
     assert password not in str(error.value)
 
 
-def test_guesses_lock_the_account_for_longer_and_longer(engine: Engine, keyring: Keyring) -> None:
+def test_guesses_lock_the_account_for_longer_and_longer(engine: Engine) -> None:
     _, right = an_account(engine)
     for _ in range(5):
-        assert refused(engine, keyring, "wrong") == "password"
+        assert refused(engine, "wrong") == "password"
 
-    assert refused(engine, keyring, right) == "locked"
+    assert refused(engine, right) == "locked"
     after = NOW + timedelta(seconds=31)
-    assert refused(engine, keyring, "wrong", now=after) == "password"
-    assert refused(engine, keyring, right, now=after + timedelta(seconds=31)) == "locked"
-    log_in(engine, keyring, right, now=after + timedelta(seconds=61))
-    assert refused(engine, keyring, "wrong", now=after) == "password"
+    assert refused(engine, "wrong", now=after) == "password"
+    assert refused(engine, right, now=after + timedelta(seconds=31)) == "locked"
+    log_in(engine, right, now=after + timedelta(seconds=61))
+    assert refused(engine, "wrong", now=after) == "password"
 
 
-def test_a_lock_of_a_clock_that_was_set_back_does_not_last(
-    engine: Engine, keyring: Keyring
-) -> None:
+def test_a_lock_of_a_clock_that_was_set_back_does_not_last(engine: Engine) -> None:
     _, right = an_account(engine)
     ahead = NOW + timedelta(days=400)
     for _ in range(5):
-        refused(engine, keyring, "wrong", now=ahead)
+        refused(engine, "wrong", now=ahead)
 
-    assert refused(engine, keyring, right, now=ahead) == "locked"
-    log_in(engine, keyring, right, now=NOW)
+    assert refused(engine, right, now=ahead) == "locked"
+    log_in(engine, right, now=NOW)
 
 
-def test_guesses_at_the_same_time_are_all_counted(engine: Engine, keyring: Keyring) -> None:
+def test_guesses_at_the_same_time_are_all_counted(engine: Engine) -> None:
     an_account(engine)
     guesses = [
-        threading.Thread(target=refused, args=(engine, keyring, f"guess {number}"))
-        for number in range(4)
+        threading.Thread(target=refused, args=(engine, f"guess {number}")) for number in range(4)
     ]
     for guess in guesses:
         guess.start()
@@ -130,61 +123,61 @@ def test_guesses_at_the_same_time_are_all_counted(engine: Engine, keyring: Keyri
     assert accounts.find_account(engine, "li.ming").failures == 4
 
 
-def test_who_is_not_there_looks_like_who_is(engine: Engine, keyring: Keyring) -> None:
+def test_who_is_not_there_looks_like_who_is(engine: Engine) -> None:
     an_account(engine)
     told = set()
     for name in ("li.ming", "nobody", "' OR 1=1 --", "李明", "li.ming\x00"):
         with pytest.raises(LoginRefusedError) as error:
-            log_in(engine, keyring, "wrong", name=name.replace("\x00", ""))
+            log_in(engine, "wrong", name=name.replace("\x00", ""))
         told.add(str(error.value))
     assert len(told) == 1
 
 
-def test_a_closed_account_is_closed(engine: Engine, keyring: Keyring) -> None:
+def test_a_closed_account_is_closed(engine: Engine) -> None:
     account, right = an_account(engine)
     accounts.disable_account(engine, "li.ming", NOW)
 
-    assert refused(engine, keyring, right) == "disabled"
+    assert refused(engine, right) == "disabled"
     assert accounts.find_account(engine, account.id).disabled_at == NOW
 
 
-def test_a_reset_unlocks_and_must_be_changed(engine: Engine, keyring: Keyring) -> None:
+def test_a_reset_unlocks_and_must_be_changed(engine: Engine) -> None:
     an_account(engine)
     for _ in range(6):
-        refused(engine, keyring, "wrong")
+        refused(engine, "wrong")
 
     fresh = accounts.reset_password(engine, "li.ming")
 
-    assert log_in(engine, keyring, fresh).must_change_password
+    assert log_in(engine, fresh).must_change_password
 
 
-def test_a_second_factor_counts_once_it_was_confirmed(engine: Engine, keyring: Keyring) -> None:
+def test_a_second_factor_counts_once_it_was_confirmed(engine: Engine) -> None:
     account, right = an_account(engine)
-    uri = accounts.enrol_second_factor(engine, keyring, account.id)
+    uri = accounts.enrol_second_factor(engine, account.id)
     totp = pyotp.TOTP(parse_qs(urlsplit(uri).query)["secret"][0])
-    log_in(engine, keyring, right)
+    log_in(engine, right)
 
     with pytest.raises(LoginRefusedError):
-        accounts.confirm_second_factor(engine, keyring, account.id, "000000", NOW)
-    accounts.confirm_second_factor(engine, keyring, account.id, totp.at(NOW), NOW)
+        accounts.confirm_second_factor(engine, account.id, "000000", NOW)
+    accounts.confirm_second_factor(engine, account.id, totp.at(NOW), NOW)
 
     later = NOW + timedelta(minutes=1)
-    assert refused(engine, keyring, right, now=later) == "code"
-    assert refused(engine, keyring, "wrong", code=totp.at(later), now=later) == "password"
-    log_in(engine, keyring, right, code=totp.at(later), now=later)
+    assert refused(engine, right, now=later) == "code"
+    assert refused(engine, "wrong", code=totp.at(later), now=later) == "password"
+    log_in(engine, right, code=totp.at(later), now=later)
     # Neither twice, nor an earlier one, nor after the clock was set back.
-    assert refused(engine, keyring, right, code=totp.at(later), now=later) == "code"
-    assert refused(engine, keyring, right, code=totp.at(NOW), now=NOW) == "code"
+    assert refused(engine, right, code=totp.at(later), now=later) == "code"
+    assert refused(engine, right, code=totp.at(NOW), now=NOW) == "code"
     with pytest.raises(AccountError):
-        accounts.enrol_second_factor(engine, keyring, account.id)
+        accounts.enrol_second_factor(engine, account.id)
 
     accounts.remove_second_factor(engine, "li.ming")
-    log_in(engine, keyring, right, now=later + timedelta(hours=1))
+    log_in(engine, right, now=later + timedelta(hours=1))
 
 
-def test_the_secret_of_the_second_factor_is_encrypted(engine: Engine, keyring: Keyring) -> None:
+def test_the_secret_of_the_second_factor_is_encrypted(engine: Engine) -> None:
     account, _ = an_account(engine)
-    uri = accounts.enrol_second_factor(engine, keyring, account.id)
+    uri = accounts.enrol_second_factor(engine, account.id)
     secret = parse_qs(urlsplit(uri).query)["secret"][0]
 
     with engine.connect() as connection:

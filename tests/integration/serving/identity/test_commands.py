@@ -1,6 +1,7 @@
 """The commands of the operator: users, institutions, keys, emergencies; and the record of them."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from serving.audit.opening import audit_engine
 from serving.audit.tables import EVENTS
 from serving.cli.app import app
+from serving.identity.errors import BearerRefusedError
 from serving.identity.keys import verify_key
 from serving.policy import Role
 from serving.records import database_url, open_engine
@@ -49,13 +51,13 @@ def test_an_institution_its_people_and_its_programs(tmp_path: Path) -> None:
 
     (made,) = told("keys", "create", "EHR", "--institution", "village", "--scope", "score_risk")
     engine = open_engine(database_url())
-    verified = verify_key(engine, made["key"])
-    assert verified is not None
+    verified = verify_key(engine, made["key"], datetime.now(UTC))
     assert verified.actor.roles == frozenset({Role.SYSTEM})
     (key,) = told("keys", "list")
     assert made["key"].split("_", 2)[2] not in str(key)
     told("keys", "revoke", made["id"])
-    assert verify_key(engine, made["key"]) is None
+    with pytest.raises(BearerRefusedError, match="key_revoked"):
+        verify_key(engine, made["key"], datetime.now(UTC))
     engine.dispose()
     assert told("emergencies", "list") == []
 

@@ -15,6 +15,7 @@ from serving.attached import AttachedService
 from serving.doors import Route
 from serving.doors.parts import ROUTES
 from serving.identity import accounts, sessions
+from serving.identity.errors import CredentialRefusedError
 from serving.identity.local import LOCAL, passing_key
 from serving.identity.sessions import CSRF_HEADER
 from serving.policy import Action, Role
@@ -128,7 +129,8 @@ def test_a_login_leaves_the_session_before_it_behind(browser: httpx.Client, name
 
     assert browser.cookies["zhuzhen"] != before
     engine = open_engine(database_url())
-    assert sessions.verify_session(engine, before, datetime.now(UTC)) is None
+    with pytest.raises(CredentialRefusedError, match="session_unknown"):
+        sessions.verify_session(engine, before, datetime.now(UTC))
     engine.dispose()
 
 

@@ -18,7 +18,7 @@ from serving.audit.queries import Criteria, find_events
 from serving.cli.app import app
 from serving.objects import open_objects
 from serving.privacy import open_keyring, pseudonym_of
-from serving.privacy.consents import Consents
+from serving.privacy.consents import Agreement, Consents
 from serving.records import database_url, open_engine
 from tests.installation import fill_installation, installation
 from tests.instance_samples import encoded, instance
@@ -61,7 +61,7 @@ def test_a_copy_holds_everything_of_one_person_alone(engine: Engine, tmp_path: P
     receive(engine, NUMBER, 2)
     receive(engine, OTHER, 1)
     pseudonym = pseudonym_of(open_keyring(), "local", NUMBER)
-    Consents(engine).give(pseudonym, "local", Purpose.RESEARCH, recorded_by="account:1")
+    Consents(engine).give(pseudonym, "local", Agreement(Purpose.RESEARCH, "A-1"), "account:1")
     target = tmp_path / "copy.zip"
     code, told = run("export", str(target), *WHOSE)
     assert (code, json.loads(told)) == (0, {"files": 3})
@@ -79,7 +79,7 @@ def test_a_copy_holds_everything_of_one_person_alone(engine: Engine, tmp_path: P
 def test_an_erasure_leaves_others_and_what_the_law_keeps(engine: Engine) -> None:
     mine, others = receive(engine, NUMBER, 2), receive(engine, OTHER, 1)
     pseudonym = pseudonym_of(open_keyring(), "local", NUMBER)
-    Consents(engine).give(pseudonym, "local", Purpose.RESEARCH, recorded_by="account:1")
+    Consents(engine).give(pseudonym, "local", Agreement(Purpose.RESEARCH, "A-1"), "account:1")
     code, told = run("erase", *WHOSE)
     assert code == 0
     assert json.loads(told)["removed"]["images"] == 2
@@ -89,7 +89,7 @@ def test_an_erasure_leaves_others_and_what_the_law_keeps(engine: Engine) -> None
     assert Consents(engine).of_patient(pseudonym, "local")
     with audit_engine() as audit, audit.connect() as connection:
         operations = [e.operation for e in find_events(connection, Criteria(pseudonym))]
-    assert operations == ["person.erase", "person.erase.done"]
+    assert operations == ["cli:person.erase", "cli:person.erase"]
     code, told = run("erase", *WHOSE)
     assert json.loads(told)["removed"]["images"] == 0
 

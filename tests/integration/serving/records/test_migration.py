@@ -1,15 +1,19 @@
 """The migrations make the tables that the code has, on both databases."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
+from serving.identity.accounts import find_account
 from serving.identity.records import Institution, Tier
 from serving.records import DatabaseError, open_engine, upgrade
 from serving.records.migration import FOLDER
@@ -65,6 +69,32 @@ def test_moments_come_back_with_their_zone_and_are_refused_without(database_url:
 
     assert found == moment
     assert found.utcoffset() is not None
+
+
+def test_names_that_lay_in_clear_are_sealed(database_url: str, tmp_path: Path) -> None:
+    engine = open_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008_outgoing")
+        connection.execute(
+            text(
+                "INSERT INTO accounts (id, name, full_name, roles, password_hash, totp_confirmed,"
+                " must_change_password, totp_last_step, failures, created_at)"
+                " VALUES ('1', 'ouyang', '欧阳锋漏', '[]', 'x', false, false, 0, 0, '2026-11-25')"
+            )
+        )
+
+    upgrade(engine)
+
+    assert find_account(engine, "ouyang").full_name == "欧阳锋漏"
+    with engine.connect() as connection:
+        assert "欧阳" not in str(connection.execute(text("SELECT * FROM accounts")).all())
+    engine.dispose()
+    # Nothing of it is left where the old column was.
+    for path in tmp_path.glob("records.sqlite3*"):
+        assert "欧阳锋漏".encode() not in path.read_bytes()
 
 
 @pytest.mark.parametrize("url", ["mysql://root:secret@host/x", "nonsense", ""])

@@ -1,8 +1,20 @@
 """Decisions agree with the table that people wrote, for every role, relation and action."""
 
+from dataclasses import replace
+
 import pytest
 
-from serving.policy import Action, Actor, ActorKind, Relation, Role, Target, decide, may_ever
+from serving.policy import (
+    FOR_RESEARCH,
+    Action,
+    Actor,
+    ActorKind,
+    Relation,
+    Role,
+    Target,
+    decide,
+    may_ever,
+)
 from tests.access_table import expected_access
 
 EXPECTED = expected_access()
@@ -19,10 +31,11 @@ def a_target(relation: Relation) -> Target:
         case Relation.INSTALLATION:
             return Target("model")
         case Relation.OWN:
-            return Target("study", "county", PATIENT)
+            return Target("study", "county", PATIENT, consents_to_research=True)
         case Relation.NONE:
-            return Target("study", "village", PATIENT)
-    return Target("study", "village", PATIENT, granted=frozenset({relation}))
+            return Target("study", "village", PATIENT, consents_to_research=True)
+    granted = frozenset({relation})
+    return Target("study", "village", PATIENT, granted=granted, consents_to_research=True)
 
 
 @pytest.mark.parametrize("action", Action)
@@ -99,3 +112,35 @@ def test_ownership_is_not_granted() -> None:
     decision = decide(an_actor(*Role), Action.ERASE_PERSON, target)
 
     assert (decision.allowed, decision.relation) == (False, Relation.NONE)
+
+
+@pytest.mark.parametrize("action", sorted(FOR_RESEARCH))
+def test_nothing_leaves_for_research_without_consent(action: Action) -> None:
+    """Whoever asks, on whatever ground: each patient's own consent decides."""
+    for relation in set(Relation) - {Relation.INSTALLATION}:
+        target = replace(a_target(relation), consents_to_research=False)
+        decision = decide(an_actor(*Role), action, target)
+        assert not decision.allowed
+        if decide(an_actor(*Role), action, a_target(relation)).allowed:
+            assert decision.reason == "no_research_consent"
+            assert "consent" in decision.message.en
+
+
+def test_consent_to_research_alone_opens_nothing() -> None:
+    for action in set(Action) - FOR_RESEARCH:
+        for relation in Relation:
+            with_consent, target = a_target(relation), a_target(relation)
+            without = replace(target, consents_to_research=False)
+            assert decide(an_actor(*Role), action, with_consent) == decide(
+                an_actor(*Role), action, without
+            )
+
+
+def test_a_legal_hold_forbids_the_erasure_alone() -> None:
+    for action in Action:
+        held = replace(a_target(Relation.OWN), is_held=True)
+        decision = decide(an_actor(*Role), action, held)
+        if action is Action.ERASE_PERSON:
+            assert (decision.allowed, decision.reason) == (False, "legal_hold")
+        else:
+            assert decision == decide(an_actor(*Role), action, a_target(Relation.OWN))

@@ -1,0 +1,49 @@
+"""A person's work items: their attributes, which are sealed, name the patient."""
+
+import json
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, Engine, delete, select
+
+from serving.archive.entries import text_of, unsealed
+from serving.archive.header import Attributes
+from serving.persons.person import Copy, Person
+from serving.privacy import Keyring
+from serving.worklist.tables import WORKITEMS
+
+_PATIENT_ID = "00100020"
+
+
+class WorklistItems:
+    """Work items of UPS (PS3.4 annex CC) that name the person."""
+
+    name = "worklist"
+
+    def __init__(self, engine: Engine, keyring: Keyring) -> None:
+        self._engine = engine
+        self._keyring = keyring
+
+    def export(self, person: Person) -> Iterator[Copy]:
+        """Yield each work item as DICOM JSON."""
+        with self._engine.connect() as connection:
+            found = list(self._of(connection, person))
+        for number, attributes in found:
+            content = json.dumps(attributes, ensure_ascii=False, indent=1)
+            yield Copy(f"worklist/{number}.json", content.encode())
+
+    def erase(self, person: Person) -> int:
+        """Remove the work items."""
+        with self._engine.begin() as connection:
+            numbers = [number for number, _ in self._of(connection, person)]
+            connection.execute(delete(WORKITEMS).where(WORKITEMS.c.id.in_(numbers)))
+        return len(numbers)
+
+    def _of(self, connection: Connection, person: Person) -> Iterator[tuple[int, Attributes]]:
+        # Requests of persons are seldom; all items are opened rather than indexed for them.
+        query = select(WORKITEMS.c.id, WORKITEMS.c.attributes).where(
+            WORKITEMS.c.institution == person.institution
+        )
+        for number, stored in connection.execute(query).all():
+            attributes = unsealed(self._keyring, stored, WORKITEMS)
+            if text_of(attributes, _PATIENT_ID).strip() == person.number:
+                yield number, attributes
