@@ -34,6 +34,9 @@ CALIBRATION = "calibration.json"
 REFERENCE = "reference.npz"
 EVALUATION = "evaluation.json"
 CARD = "docs/README.md"
+RECALIBRATION = "recalibration.json"
+"""In place of metadata and graph where the package is a risk score fitted to local people
+(`models.risk.recalibration`)."""
 ONNX = "models/model.onnx"
 ONNX_INT8 = "models/model.int8.onnx"
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models.errors import PackageInvalidError, PackageNotFoundError, PackageTamperedError
-from models.package import ModelPackage
+from models.package import RECALIBRATION, ModelPackage
 
 RELEASED = Path(__file__).parent / "released"
 CHAMPION = "champion"
@@ -128,6 +128,11 @@ def load(model: str) -> ModelPackage:
         PackageTamperedError: it is intact, but not the one that the alias means.
     """
     meant, folder = stated(model), find(model)
+    if (folder / RECALIBRATION).is_file():
+        raise PackageInvalidError(
+            f"{folder.parent.name} is no model of images or of people but a recalibrated risk "
+            f"score; `zhuzhen risk show {folder.parent.name}` tells what it is."
+        )
     package = ModelPackage.load(folder)
     if meant is not None and package.reference_to.digest != meant.digest:
         raise PackageTamperedError(

@@ -1,6 +1,11 @@
 """One person as the doors of the risk scores are told of them."""
 
+import json
+from pathlib import Path
 from typing import Any
+
+from models.package import seal
+from models.risk.registry import SCORES
 
 VILLAGER: dict[str, Any] = {
     "age_years": 60,
@@ -95,6 +100,31 @@ RESOURCES: list[dict[str, Any]] = [
     observation(4, "8280-0", 92, "cm"),
     observation(5, "14682-9", 90, "umol/L"),
 ]
+
+
+def write_recalibration(root: Path, **changes: Any) -> str:
+    """Write a sealed recalibration of china-par into `root` and return its digest."""
+    content = {
+        "contract": 1,
+        "name": root.parent.name,
+        "version": root.name,
+        "score": "china-par",
+        "score_version": SCORES["china-par"].version,
+        "scale": "log_hazard",
+        "intercept": 0.4,
+        "slope": 0.9,
+        "horizon_years": 10,
+        "options": {},
+        "cohort": {"en": "Testville", "zh": "测试镇"},
+        "people": 6000,
+        "events": 300,
+        "by": "Li Wei",
+        "made_on": "2026-11-25",
+        **changes,
+    }
+    root.mkdir(parents=True)
+    (root / "recalibration.json").write_text(json.dumps(content), encoding="utf-8")
+    return seal(root)
 
 
 def bundle(resources: list[dict[str, Any]], kind: str = "collection") -> dict[str, Any]:

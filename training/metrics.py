@@ -195,11 +195,14 @@ def bootstrap_groups(
     """
     rng = np.random.default_rng(seed)
     _, group = np.unique(groups, return_inverse=True)
-    members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
+    by_group, sizes = np.argsort(group, kind="stable"), np.bincount(group)
+    starts = np.cumsum(sizes) - sizes
     draws = []
     for _ in range(repeats):
-        chosen = rng.integers(len(members), size=len(members))
-        draws.append(figures(np.concatenate([members[int(c)] for c in chosen])))
+        chosen = rng.integers(len(sizes), size=len(sizes))
+        counts = sizes[chosen]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        draws.append(figures(by_group[np.repeat(starts[chosen], counts) + within]))
     tail = 100 * (1 - CONFIDENCE) / 2
     result = {}
     for name, value in figures(np.arange(len(groups))).items():

@@ -25,6 +25,8 @@ from mlflow.exceptions import MlflowException
 from models import store
 from models.errors import PackageNotFoundError, PackageTamperedError, ZhuzhenError
 from models.package import ModelPackage
+from models.risk.recalibration import is_recalibration, read_recalibration
+from models.risk.registry import SCORES
 from models.store import CHALLENGER, CHAMPION
 
 _HISTORY = "zhuzhen.release_history"
@@ -115,8 +117,11 @@ class Registry:
         return self._alias(name, CHAMPION)
 
     @contextmanager
-    def package(self, registered: Registered) -> Iterator[ModelPackage]:
+    def package(self, registered: Registered) -> Iterator[Path]:
         """Fetch the package of `registered`, verify it whole, and remove the copy afterwards.
+
+        Yields:
+            Its folder.
 
         Raises:
             PackageTamperedError: it is not what was registered.
@@ -150,9 +155,9 @@ class Registry:
             folder = store.home() / "models" / registered.name / registered.version
             with self.package(registered) as package:
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                package.root.rename(folder)
+                package.rename(folder)
         else:
-            _require_same(ModelPackage.load(folder), registered)
+            _require_same(folder, registered)
         store.set_alias(registered.name, alias, meant)
         return folder
 
@@ -220,16 +225,15 @@ class Registry:
                 return None
             raise
 
-    def _fetched(self, registered: Registered, folder: Path) -> ModelPackage:
+    def _fetched(self, registered: Registered, folder: Path) -> Path:
         root = self.artifact(registered, PACKAGE, folder)
         if root is None:
             raise PackageTamperedError(
                 f"{registered.name} {registered.version}: the registry's run has no package any "
                 "more; train it again."
             )
-        package = ModelPackage.load(root)
-        _require_same(package, registered)
-        return package
+        _require_same(root, registered)
+        return root
 
 
 def vars_of(release: Release) -> dict[str, Any]:
@@ -237,11 +241,16 @@ def vars_of(release: Release) -> dict[str, Any]:
     return {name: getattr(release, name) for name in Release.__dataclass_fields__}
 
 
-def _require_same(package: ModelPackage, registered: Registered) -> None:
-    found = package.reference_to
-    if found.digest != registered.digest:
+def _require_same(root: Path, registered: Registered) -> None:
+    """Require that what lies in `root` can be read and is what was registered."""
+    found = (
+        read_recalibration(root, SCORES).digest
+        if is_recalibration(root)
+        else ModelPackage.load(root).reference_to.digest
+    )
+    if found != registered.digest:
         raise PackageTamperedError(
-            f"{registered.name} {registered.version} has the digest {found.digest}, registered was "
+            f"{registered.name} {registered.version} has the digest {found}, registered was "
             f"{registered.digest}: it is not the package that was trained. It is not used; train "
             "it again under a new version."
         )

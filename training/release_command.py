@@ -153,16 +153,44 @@ def compare(
 
 
 def _judged(registry: "Registry", registered: "Registered") -> "list[Verdict]":
+    from models.package import ModelPackage
+    from models.risk.recalibration import is_recalibration
     from training.release_gate import judge
 
     champion = registry.champion(registered.name)
+    with registry.package(registered) as root:
+        if is_recalibration(root):
+            return _judged_recalibration(registry, registered, root)
     with tempfile.TemporaryDirectory() as folder:
         challenger = _locked_set(registry, registered, Path(folder) / "challenger")
         held = None
         if champion is not None and champion.number != registered.number:
             held = _locked_set(registry, champion, Path(folder) / "champion")
-        with registry.package(registered) as package:
-            return judge(package, challenger, held)
+        with registry.package(registered) as root:
+            return judge(ModelPackage.load(root), challenger, held)
+
+
+def _judged_recalibration(
+    registry: "Registry", registered: "Registered", root: Path
+) -> "list[Verdict]":
+    from models.risk.recalibration import read_recalibration
+    from models.risk.registry import SCORES
+    from training.recalibration.held_out import judge_recalibration, read_held_out
+    from training.registry import LOCKED_SET, ReleaseError
+
+    before = registry.champion(registered.name)
+    champion = None
+    if before is not None and before.number != registered.number:
+        with registry.package(before) as folder:
+            champion = read_recalibration(folder, SCORES)
+    with tempfile.TemporaryDirectory() as folder:
+        at = registry.artifact(registered, LOCKED_SET, Path(folder))
+        if at is None:
+            raise ReleaseError(
+                f"{registered.name} {registered.version} has no held-out people in the registry; "
+                "recalibrate again."
+            )
+        return judge_recalibration(root, read_held_out(at), champion)
 
 
 def _locked_set(registry: "Registry", registered: "Registered", folder: Path) -> "LockedSet":

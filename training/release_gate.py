@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from models.findings import Text
 from models.package import CARD, EVALUATION, ModelPackage
 from training.comparison import Difference, differences, figures_of, paired
 from training.locked_set import LockedSet
@@ -62,7 +63,7 @@ def judge(
         _subgroups(challenger, config),
         _parity(evaluation),
         _int8(package, evaluation),
-        _card(package),
+        card_verdict(package.root, package.statement),
     ]
 
 
@@ -190,14 +191,15 @@ _SECTIONS = ("intended use", "performance", "data", "limit")
 _STATEMENTS = ("Not cleared as a medical device", "未经医疗器械注册审批")
 
 
-def _card(package: ModelPackage) -> Verdict:
-    card = (package.root / CARD).read_text(encoding="utf-8")
+def card_verdict(root: Path, statement: Text) -> Verdict:
+    """Return whether the card of the package in `root` says all that it must."""
+    card = (root / CARD).read_text(encoding="utf-8")
     headings = " ".join(re.findall(r"^#+ (.+)$", card, flags=re.MULTILINE)).lower()
     missing = [f"a section on {name}" for name in _SECTIONS if name not in headings]
     missing += [f"the statement {text!r}" for text in _STATEMENTS if text not in card]
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", card)
-    missing += [name for name in pictures if not (Path(package.root) / "docs" / name).is_file()]
-    missing += [] if package.statement.en and package.statement.zh else ["the intended use"]
+    missing += [name for name in pictures if not (root / "docs" / name).is_file()]
+    missing += [] if statement.en and statement.zh else ["the intended use"]
     told = f"lacks {', '.join(missing)}" if missing else "complete"
     return Verdict("card", not missing, told)
 

@@ -328,7 +328,7 @@ def _near_edge(score: Score, full: Columns, value: float) -> Text | None:
 def _remarks(
     score: Score, full: Columns, inputs: tuple[InputUsed, ...], status: Status, blamed: int
 ) -> tuple[Text, ...]:
-    remarks: list[Text] = []
+    remarks = _on_recalibration(score, full)
     needs = checked_needs(score)
     if status is Status.EXTRAPOLATED:
         mark = refusal_of(score, status, blamed, float(full[needs[blamed].name][0]))
@@ -342,6 +342,19 @@ def _remarks(
         if excluded and np.isnan(full[need.name][0]) and not of_men:
             remarks.append(_not_told(need.name, wanted=need.low == 1))
     return tuple(remarks)
+
+
+def _on_recalibration(score: Score, full: Columns) -> list[Text]:
+    made = score.recalibration
+    if made is None:
+        return []
+    en, zh = shown_value(made.of, float(made.of.kernel(full)[0]))
+    return [
+        Text(
+            f"{made.told.en} The published {made.of.id} gives {en}.",
+            f"{made.told.zh}原公式（{made.of.id}）结果为{zh}。",
+        )
+    ]
 
 
 def _remarks_on(used: InputUsed) -> list[Text]:

@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.findings import Text
+from models.risk.scales import Scale
 from models.risk.score import (
     Band,
     Columns,
     Floats,
     Measure,
     Need,
-    Scale,
     Score,
 )
 from models.risk.texts import HIGH, ISCHAEMIC_STROKE, LOW, PUBLIC_DOMAIN

@@ -12,6 +12,7 @@ import numpy as np
 
 from models.findings import Text
 from models.risk.inputs import MG_DL_PER_MMOL_L_CHOLESTEROL
+from models.risk.scales import Scale
 from models.risk.score import (
     HDL_BELOW_TOTAL,
     Band,
@@ -20,7 +21,6 @@ from models.risk.score import (
     Measure,
     Need,
     Rule,
-    Scale,
     Score,
     Status,
 )

@@ -10,7 +10,8 @@ import numpy as np
 
 from models.findings import Text
 from models.risk.inputs import UMOL_L_PER_MG_DL_CREATININE
-from models.risk.score import Band, Columns, Floats, Measure, Need, Scale, Score, one_of
+from models.risk.scales import Scale
+from models.risk.score import Band, Columns, Floats, Measure, Need, Score, one_of
 from models.risk.texts import NO_TERMS_FOUND
 
 

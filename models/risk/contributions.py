@@ -14,7 +14,8 @@ import numpy as np
 from models.risk.derived import complete
 from models.risk.evaluation import checked_needs
 from models.risk.inputs import INPUTS
-from models.risk.score import Columns, Floats, Scale, Score
+from models.risk.scales import Scale, on_scale
+from models.risk.score import Columns, Floats, Score
 
 _MOST_INPUTS = 14
 """2^14 evaluations take some milliseconds."""
@@ -31,16 +32,6 @@ class Contribution:
     """By which it multiplies hazard, odds or value; None where points are added."""
     reference: float
     """Value of the input against which it is told."""
-
-
-def on_scale(score: Score, values: Floats) -> Floats:
-    """Return values of a score on the scale on which its equation adds up."""
-    with np.errstate(all="ignore"):
-        if score.scale is Scale.LOG_HAZARD:
-            return np.asarray(np.log(-np.log1p(-values / 100)))
-        if score.scale is Scale.LOG_ODDS:
-            return np.asarray(np.log(values / (100 - values)))
-        return np.log(values) if score.scale is Scale.LOG else values
 
 
 def contributions_of(score: Score, columns: Columns) -> tuple[Contribution, ...]:
@@ -86,7 +77,7 @@ def _values(score: Score, columns: Columns, names: list[str]) -> Floats:
         if entry.derived_from and set(names) & set(entry.derived_from) - set(columns_kept(score)):
             mixed[entry.name] = np.full(len(own), np.nan)
     with np.errstate(all="ignore"):
-        return on_scale(score, score.kernel(complete(mixed, checked_needs(score))))
+        return on_scale(score.scale, score.kernel(complete(mixed, checked_needs(score))))
 
 
 def columns_kept(score: Score) -> tuple[str, ...]:

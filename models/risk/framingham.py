@@ -10,6 +10,7 @@ import numpy as np
 
 from models.findings import Text
 from models.risk.inputs import MG_DL_PER_MMOL_L_CHOLESTEROL
+from models.risk.scales import Scale
 from models.risk.score import (
     DIASTOLIC_BELOW_SYSTOLIC,
     Columns,
@@ -17,7 +18,6 @@ from models.risk.score import (
     Measure,
     Need,
     Rule,
-    Scale,
     Score,
     Status,
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.findings import Text
 from models.risk.inputs import MG_G_PER_MG_MMOL
+from models.risk.scales import Scale
 from models.risk.score import (
     Columns,
     Floats,
@@ -17,7 +18,6 @@ from models.risk.score import (
     Measure,
     Need,
     Rule,
-    Scale,
     Score,
     Status,
     one_of,

@@ -10,7 +10,8 @@ import numpy as np
 
 from models.findings import Text
 from models.risk.inputs import MG_DL_PER_MMOL_L_CHOLESTEROL
-from models.risk.score import HDL_BELOW_TOTAL, Columns, Floats, Measure, Need, Scale, Score
+from models.risk.scales import Scale
+from models.risk.score import HDL_BELOW_TOTAL, Columns, Floats, Measure, Need, Score
 from models.risk.texts import ANY_STROKE, CORONARY_EVENT, NO_TERMS_FOUND, US_BANDS
 
 # Order of the columns: white women, black women, white men, black men.

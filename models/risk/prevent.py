@@ -11,6 +11,7 @@ import numpy as np
 from models.findings import Text
 from models.risk.coefficients import prevent_terms
 from models.risk.inputs import INPUTS, MG_G_PER_MG_MMOL
+from models.risk.scales import Scale
 from models.risk.score import (
     HDL_BELOW_TOTAL,
     Columns,
@@ -19,7 +20,6 @@ from models.risk.score import (
     Measure,
     Need,
     Rule,
-    Scale,
     Score,
     Status,
     one_of,

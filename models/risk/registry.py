@@ -1,8 +1,8 @@
-"""All scores by id, and which of them an operator has enabled."""
+"""All scores by id, published and recalibrated, and which of them an operator has enabled."""
 
 from collections.abc import Collection, Iterator, Mapping
 
-from models.errors import InputError
+from models.errors import InputError, PackageError
 from models.risk import (
     bedside,
     china_par,
@@ -19,6 +19,7 @@ from models.risk import (
     score2,
     who_cvd,
 )
+from models.risk.local_scores import LocalScores
 from models.risk.score import Score
 
 _ALL = (
@@ -53,7 +54,9 @@ _ALL = (
 )
 
 SCORES: Mapping[str, Score] = {score.id: score for score in _ALL}
-"""By id, those on by default first."""
+"""Those published, by id, those on by default first."""
+
+_LOCAL = LocalScores(SCORES)
 
 ENABLED_SETTING = "ZHUZHEN_RISK_ENABLED"
 """Environment variable: ids of scores to enable beside those on by default, split by commas."""
@@ -79,16 +82,42 @@ def enabled_by(setting: str) -> frozenset[str]:
     return names
 
 
+def all_scores() -> Iterator[Score]:
+    """Yield every score, enabled or not: those published, then those recalibrated here."""
+    yield from _ALL
+    yield from _LOCAL.current().values()
+
+
 def find(score_id: str) -> Score:
-    """Return a score, whether it is enabled or not.
+    """Return a score, whether it is enabled or not: `name@version` for a recalibrated one, too.
 
     Raises:
         UnknownScoreError: naming what there is.
+        PackageError: it is a recalibrated one that must not be used.
     """
-    if score_id not in SCORES:
+    found = SCORES.get(score_id) or _LOCAL.find(score_id)
+    if found is None:
         told = score_id[:40] if score_id[:40].isprintable() else "what was asked for"
-        raise UnknownScoreError(f"There is no risk score {told!r}; there are {', '.join(SCORES)}.")
-    return SCORES[score_id]
+        known = ", ".join(score.id for score in all_scores())
+        raise UnknownScoreError(f"There is no risk score {told!r}; there are {known}.")
+    return found
+
+
+def known(score_id: str) -> bool:
+    """Tell whether there is a score of that id, usable or not."""
+    try:
+        find(score_id)
+    except UnknownScoreError:
+        return False
+    except PackageError:
+        return True
+    return True
+
+
+def is_on(score: Score, enabled: Collection[str]) -> bool:
+    """Tell whether a score is on by default or enabled; a recalibrated one is as the published."""
+    published = score.recalibration.of.id if score.recalibration else score.id
+    return score.off_because is None or published in enabled or score.id in enabled
 
 
 def usable(score_id: str, enabled: Collection[str] = ()) -> Score:
@@ -99,7 +128,7 @@ def usable(score_id: str, enabled: Collection[str] = ()) -> Score:
         ScoreNotEnabledError: with the reason why it is off.
     """
     score = find(score_id)
-    if score.off_because is not None and score_id not in enabled:
+    if score.off_because is not None and not is_on(score, enabled):
         raise ScoreNotEnabledError(
             f"The score {score_id} is off: {score.off_because.en} An operator who has settled this "
             f"can enable it: {ENABLED_SETTING}={score_id}. / {score.off_because.zh}"
@@ -109,4 +138,4 @@ def usable(score_id: str, enabled: Collection[str] = ()) -> Score:
 
 def all_usable(enabled: Collection[str] = ()) -> Iterator[Score]:
     """Yield every score that is on by default or enabled."""
-    yield from (s for s in _ALL if s.off_because is None or s.id in enabled)
+    yield from (score for score in all_scores() if is_on(score, enabled))

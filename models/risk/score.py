@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 from models.codes import ICD_10
 from models.findings import Code, Text
 from models.risk.inputs import INPUTS
+from models.risk.scales import Scale
+
+if TYPE_CHECKING:
+    from models.risk.recalibration import Recalibration
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -54,19 +59,6 @@ class Measure(StrEnum):
     """A category, whose value is its rank from 0 in the order of the bands."""
     QUANTITY = "quantity"
     """An estimated quantity, such as eGFR."""
-
-
-class Scale(StrEnum):
-    """On which scale the equation adds up, so that contributions are exact there."""
-
-    LOG_HAZARD = "log_hazard"
-    """ln(-ln(1 - p)): proportional hazards."""
-    LOG_ODDS = "log_odds"
-    """ln(p / (1 - p)): logistic."""
-    LOG = "log"
-    """ln(value): products of powers."""
-    VALUE = "value"
-    """Points are added as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +188,8 @@ class Score:
     """Code of the score itself."""
     column_names: Mapping[str, str] = field(default_factory=dict)
     """Short column names whose meaning depends on the score, with the input they stand for."""
+    recalibration: "Recalibration | None" = None
+    """Set where this is a published score fitted to local data, which keeps its own identifier."""
 
     @property
     def required(self) -> tuple[str, ...]:

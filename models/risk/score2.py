@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.findings import Text
 from models.risk.inputs import INPUTS
+from models.risk.scales import Scale
 from models.risk.score import (
     HDL_BELOW_TOTAL,
     Band,
@@ -19,7 +20,6 @@ from models.risk.score import (
     Floats,
     Measure,
     Need,
-    Scale,
     Score,
     one_of,
 )

@@ -13,7 +13,8 @@ import numpy as np
 
 from models.findings import Text
 from models.risk.coefficients import who_recalibration
-from models.risk.score import Band, Columns, Floats, Measure, Need, Scale, Score
+from models.risk.scales import Scale
+from models.risk.score import Band, Columns, Floats, Measure, Need, Score
 from models.risk.texts import ANY_STROKE, CORONARY_EVENT
 
 # Per endpoint: men, women. Predictors age - 60, TC - 6 or BMI - 25, SBP - 120, diabetes, smoking;

@@ -195,7 +195,7 @@ def verify_models(
 
 
 add_identity_commands(app)
-add_installed_commands(app, {"models": models_app})
+add_installed_commands(app, {"models": models_app, "risk": risk_app})
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ _HELP = {
     "monitor.baseline": "Make the readings of a period the reference of a version.",
     "monitor.report": "Hold what a model saw and said against its reference; to be run daily.",
     "monitor.trial": "Count alarms on replays of unchanged and shifted streams.",
+    "risk.recalibrate": "Fit a published score to local people with outcomes, as a package.",
     "train": "Make a model package from its data (needs the training part installed).",
 }
 _PASS_EVERYTHING_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

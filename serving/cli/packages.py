@@ -13,6 +13,9 @@ from models import store
 from models.errors import PackageError
 from models.intended_use import FACT_NAMES
 from models.package import CARD, CHECKSUMS, EVALUATION, Label, ModelPackage, digest_of
+from models.risk import local_scores
+from models.risk.recalibration import is_recalibration
+from models.risk.registry import SCORES
 from serving.answers import NOTICE, write_json
 from serving.cli.answers_table import console_for_people
 
@@ -96,10 +99,12 @@ def _entry(name: str, version: str, folder: Path) -> dict[str, str]:
 
 def _verified(model: str) -> dict[str, Any]:
     try:
-        package = store.load(model)
+        if is_recalibration(store.find(model)):
+            digest = local_scores.load(model, SCORES).digest
+        else:
+            digest = store.load(model).reference_to.digest
     except PackageError as error:
         return {"model": model, "intact": False, "digest": None, "problem": str(error)}
-    digest = package.reference_to.digest
     return {"model": model, "intact": True, "digest": digest, "problem": None}
 
 

@@ -14,8 +14,9 @@ from models.findings import Text
 from models.risk.assessment import NOTICE, Assessment
 from models.risk.inputs import INPUTS
 from models.risk.refusals import needed_text
-from models.risk.registry import ENABLED_SETTING, SCORES, find
-from models.risk.score import Scale, Score
+from models.risk.registry import ENABLED_SETTING, all_scores, find, is_on
+from models.risk.scales import Scale
+from models.risk.score import Score
 from models.risk.shown import shown, shown_unit
 from serving.access import open_guard
 from serving.answers import write_json
@@ -33,14 +34,14 @@ def list_scores(*, as_json: bool) -> None:
     """List every score, those on by default first."""
     enabled = enabled_scores()
     if as_json:
-        for score in SCORES.values():
-            typer.echo(write_json(description_of(score, enabled=_is_on(score, enabled))))
+        for score in all_scores():
+            typer.echo(write_json(description_of(score, enabled=is_on(score, enabled))))
         return
     table = Table(
         "Score", Column("评分", overflow="fold"), "On", Column("Why off", overflow="fold")
     )
-    for score in SCORES.values():
-        on = _is_on(score, enabled)
+    for score in all_scores():
+        on = is_on(score, enabled)
         why = "" if on or score.off_because is None else _both(score.off_because)
         table.add_row(score.id, _both(score.title), "yes" if on else "no", why)
     console = console_for_people()
@@ -56,7 +57,7 @@ def show_score(score_id: str, *, as_json: bool) -> None:
     """
     score = find(score_id)
     if as_json:
-        enabled = _is_on(score, enabled_scores())
+        enabled = is_on(score, enabled_scores())
         typer.echo(write_json(description_of(score, enabled=enabled)))
         return
     console = console_for_people()
@@ -122,10 +123,6 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len({name for name, _ in pairs}) != len(pairs):
         raise InputError("A name stands twice in the JSON object; each input may be given once.")
     return dict(pairs)
-
-
-def _is_on(score: Score, enabled: frozenset[str]) -> bool:
-    return score.off_because is None or score.id in enabled
 
 
 def _both(text: Text) -> str:

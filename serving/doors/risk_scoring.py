@@ -13,7 +13,7 @@ from starlette.responses import Response
 from models.errors import InputError, PackageError
 from models.risk.assessment import Assessment
 from models.risk.inputs import INPUTS
-from models.risk.registry import SCORES, usable
+from models.risk.registry import UnknownScoreError, all_scores, find, is_on, usable
 from models.risk.score import Score
 from models.risk.units import conversion
 from serving.access import access_of
@@ -115,18 +115,18 @@ def _answer(assessments: list[Assessment], *, everything: bool) -> dict[str, Any
 
 async def _list_scores(request: Request) -> Response:
     enabled = request.app.state.enabled_scores
-    described = [
-        description_of(score, enabled=score.off_because is None or score.id in enabled)
-        for score in SCORES.values()
-    ]
+    described = [description_of(score, enabled=is_on(score, enabled)) for score in all_scores()]
     return _json({"scores": described})
 
 
 async def _show_score(request: Request) -> Response:
-    score = SCORES.get(request.path_params["score"])
-    if score is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "There is no risk score of that identifier.")
-    enabled = score.off_because is None or score.id in request.app.state.enabled_scores
+    try:
+        score = find(request.path_params["score"])
+    except UnknownScoreError:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is no risk score of that identifier.") from None
+    except PackageError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+    enabled = is_on(score, request.app.state.enabled_scores)
     return _json(description_of(score, enabled=enabled))
 
 
@@ -135,6 +135,8 @@ def _chosen(request: Request, asked: object) -> list[Score]:
         return chosen_scores(asked, request.app.state.enabled_scores)
     except InputError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+    except PackageError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
 
 
 def _assessed(scores: list[Score], person: Mapping[str, object]) -> list[Assessment]:

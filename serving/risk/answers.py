@@ -8,6 +8,7 @@ from models.risk.contributions import Contribution
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
 from models.risk.levers import WhatIf
+from models.risk.recalibration import Recalibration
 from models.risk.refusals import Refusal
 from models.risk.score import Score
 
@@ -45,6 +46,7 @@ def answer_of(assessment: Assessment) -> Answer:
         "limits": _text(score.limits),
         "citation": score.citation,
         "doi": score.doi,
+        "recalibration": _recalibration(score.recalibration),
         "notice": _text(NOTICE),
     }
 
@@ -79,7 +81,27 @@ def description_of(score: Score, *, enabled: bool) -> Answer:
         "citation": score.citation,
         "doi": score.doi,
         "terms": _text(score.terms),
+        "recalibration": _recalibration(score.recalibration),
         "notice": _text(NOTICE),
+    }
+
+
+def _recalibration(made: Recalibration | None) -> Answer | None:
+    if made is None:
+        return None
+    return {
+        "published_score": made.of.id,
+        "published_version": made.of.version,
+        "version": made.version,
+        "digest": made.digest,
+        "intercept": _rounded(made.intercept),
+        "slope": _rounded(made.slope),
+        "horizon_years": made.horizon_years,
+        "cohort": _text(made.cohort),
+        "people": made.people,
+        "events": made.events,
+        "by": made.by,
+        "made_on": made.made_on.isoformat(),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from models import store
 from models.errors import InputError
-from models.risk.registry import SCORES
+from models.risk.registry import known
 from serving.people import TabularModel, assessment_answer
 
 
@@ -22,11 +22,11 @@ class PackagedModels:
         names = [asked] if isinstance(asked, str) else asked
         if not isinstance(names, list):
             return []
-        known = store.versions()
+        there = store.versions()
         return [
             name
             for name in names
-            if isinstance(name, str) and name not in SCORES and name.partition("@")[0] in known
+            if isinstance(name, str) and name.partition("@")[0] in there and not known(name)
         ]
 
     def model(self, name: str) -> TabularModel:

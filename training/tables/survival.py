@@ -9,9 +9,19 @@ Floats = NDArray[np.float64]
 
 
 def within_horizon(
-    event: NDArray[np.bool_], followup_years: Floats, horizon_years: float
+    event: NDArray[np.bool_],
+    followup_years: Floats,
+    horizon_years: float,
+    other_end: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Return who has the event within the horizon, and how much each person counts.
+
+    Args:
+        event: whether the follow-up of each person ended with the event, shape (people,).
+        followup_years: from the prediction to its end.
+        horizon_years: within which the event is looked for.
+        other_end: whether it ended with something after which the event cannot come, such as death
+            of another cause: the event is then known not to have come.
 
     Who was lost before the horizon without the event counts nothing, and those of whom the outcome
     is known make up for them: inverse probability of censoring weighting (Vock et al., J Biomed
@@ -22,11 +32,13 @@ def within_horizon(
     """
     if np.isnan(followup_years).any():
         raise DataError("A risk within a horizon needs the years of follow-up of every person.")
+    ended = event if other_end is None else event | other_end
     happened = event & (followup_years <= horizon_years)
-    known = happened | (followup_years > horizon_years)
-    if not (followup_years > horizon_years).any():
-        raise DataError(f"Nobody was followed beyond {horizon_years:g} years.")
-    watched = staying_watched(event, followup_years)
+    followed = followup_years >= horizon_years
+    known = ended | followed
+    if not followed.any():
+        raise DataError(f"Nobody was followed for {horizon_years:g} years.")
+    watched = staying_watched(ended, followup_years)
     until = np.minimum(followup_years, horizon_years)
     times, share = watched
     # The share just before `until`: who has the event on a day was still watched on it.

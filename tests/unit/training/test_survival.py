@@ -24,5 +24,5 @@ def test_who_was_lost_counts_nothing_and_the_others_make_up_for_them() -> None:
 
 
 def test_nobody_followed_to_the_horizon_is_refused() -> None:
-    with pytest.raises(DataError, match="Nobody was followed beyond 20 years"):
+    with pytest.raises(DataError, match="Nobody was followed for 20 years"):
         within_horizon(EVENT, YEARS, 20.0)

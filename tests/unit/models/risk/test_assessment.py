@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from models.risk.assessment import Assessment, assess, columns_of, read_person
-from models.risk.contributions import on_scale
 from models.risk.registry import (
     SCORES,
     ScoreNotEnabledError,
@@ -16,6 +15,7 @@ from models.risk.registry import (
     enabled_by,
     usable,
 )
+from models.risk.scales import on_scale
 from models.risk.score import Status
 from tests.unit.models.risk.risk_samples import person_of
 
@@ -60,8 +60,8 @@ def test_contributions_sum_to_the_distance_from_the_reference(score_id: str) -> 
     for total in ("phq9_total", "gad7_total"):
         if total in reference:
             reference[total] = np.zeros(1)
-    expected = on_scale(score, np.array([assessment.value])) - on_scale(
-        score, score.kernel(reference)
+    expected = on_scale(score.scale, np.array([assessment.value])) - on_scale(
+        score.scale, score.kernel(reference)
     )
     assert sum(one.amount for one in assessment.contributions) == pytest.approx(
         expected[0], abs=1e-7

@@ -1,0 +1,1 @@
+"""Fitting a published risk score to local people: `zhuzhen risk recalibrate`."""
