@@ -69,6 +69,7 @@ def split_by_group(
     fractions: Mapping[Part, float],
     seed: int,
     hashes: NDArray[np.bool_] | None,
+    lent: float = 0.0,
 ) -> Split:
     """Assign every group to a part so that each subtype comes near its `fractions`.
 
@@ -81,6 +82,8 @@ def split_by_group(
         fractions: share of each part; all above 0, together 1.
         seed: decides between equal groups.
         hashes: difference hashes of the images, shape (samples, bits); None for a table.
+        lent: share of the validation part that goes to training all the same, whole groups, when
+            nothing is chosen by validation any more; the test part stays what it is without.
 
     Raises:
         DataError: the fractions do not fit, or a leak was found in the result.
@@ -89,6 +92,8 @@ def split_by_group(
         raise DataError(f"A split needs a share above 0 for each of {[p.value for p in Part]}.")
     if abs(sum(fractions.values()) - 1) > 1e-9:
         raise DataError(f"The shares of a split sum to {sum(fractions.values()):g}, expected 1.")
+    if not 0 <= lent < 1:
+        raise DataError(f"The share of the validation part that is lent is {lent:g}; below 1.")
     free = np.array([not sample.part for sample in manifest])
     parts = [Part(sample.part) if sample.part else Part.TRAINING for sample in manifest]
     merged: tuple[tuple[str, ...], ...] = ()
@@ -97,6 +102,8 @@ def split_by_group(
         rest = manifest.subset(np.flatnonzero(free))
         unit_of, merged = _units(rest, None if hashes is None else hashes[free])
         assigned = _assign(unit_of, rest.subtypes(), fractions, seed)
+        if lent:
+            assigned = _with_lent(assigned, unit_of, rest.subtypes(), lent, seed)
         for at, part in zip(np.flatnonzero(free), assigned, strict=True):
             parts[int(at)] = part
     split = Split(manifest.digest, tuple(parts), seed, merged)
@@ -183,6 +190,23 @@ def _same_file(manifest: Manifest) -> list[tuple[int, int]]:
         if other != index:
             pairs.append((other, index))
     return pairs
+
+
+def _with_lent(
+    assigned: tuple[Part, ...],
+    unit_of: NDArray[np.intp],
+    subtypes: NDArray[np.str_],
+    lent: float,
+    seed: int,
+) -> tuple[Part, ...]:
+    """Return the parts with a share of the validation part divided off to training."""
+    parts = list(assigned)
+    own = np.flatnonzero([part is Part.VALIDATION for part in assigned])
+    units = np.unique(unit_of[own], return_inverse=True)[1]
+    shares = {Part.TRAINING: lent, Part.VALIDATION: 1 - lent, Part.TEST: 0.0}
+    for at, part in zip(own, _assign(units, subtypes[own], shares, seed), strict=True):
+        parts[int(at)] = part
+    return tuple(parts)
 
 
 def _assign(

@@ -56,6 +56,10 @@ class SplitConfig:
     validation: float = 0.15
     test: float = 0.15
     seed: int = 1
+    lent: float = later(0.0)
+    """Share of the validation part that is trained on all the same, whole groups: for a last
+    training of which nothing is chosen by validation any more (`selection.keep: last`). The rest
+    calibrates; the test part stays what it is without."""
 
     @property
     def fractions(self) -> dict[Part, float]:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
 
+from models.errors import DataError
+from training.later import later
 from training.networks import ImageClassifier
 
 OUTPUTS = ("logits", "activation_map", "embedding")
@@ -26,11 +28,26 @@ class GraphConfig:
 
     mirror_average: bool = False
     """Average the image and its left-right mirror; doubles the cost. Maps are mirrored back."""
+    quarter_turns: int = later(1)
+    """Turns of the image that are averaged, 1, 2 (by 180 degrees) or 4, for images that have no
+    upright; costs as many times. Maps are turned back. With the mirror, all 8 views of a square."""
     embedding_blocks: tuple[int, ...] = ()
     """Blocks (0-15) whose pooled output is added to the embedding, beside the last feature map's.
     Early blocks see texture and edges, which tell another kind of image apart better."""
     embedding_last: bool = True
     """Whether the pooled last feature map is part of the embedding."""
+
+    def __post_init__(self) -> None:
+        if self.quarter_turns not in (1, 2, 4):
+            raise DataError(
+                f"graph.quarter_turns is {self.quarter_turns}; expected 1, 2 or 4, which keep a "
+                "square a square."
+            )
+
+    @property
+    def views(self) -> int:
+        """How often the network is run for one image."""
+        return self.quarter_turns * (2 if self.mirror_average else 1)
 
 
 class ReleasedGraph(nn.Module):
@@ -46,7 +63,7 @@ class ReleasedGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return `OUTPUTS` for `image`."""
-        views = torch.cat((image, image.flip(3))) if self.config.mirror_average else image
+        views = self._views(image)
         maps: list[Tensor] = []
         biases: list[Tensor] = []
         embeddings: list[Tensor] = []
@@ -58,13 +75,33 @@ class ReleasedGraph(nn.Module):
             embeddings.append(self._embedding(last, tapped))
         activation_map = torch.stack(maps).mean(0) if len(maps) > 1 else maps[0]
         embedding = embeddings[0]
-        if self.config.mirror_average:
+        if self.config.views > 1:
             # Reshaped by the batch's own size: chunk() would fix it at the example's.
-            plain, mirrored = activation_map.unflatten(0, (2, image.shape[0]))
-            activation_map = (plain + mirrored.flip(3)) / 2
-            embedding = embedding.unflatten(0, (2, image.shape[0])).mean(0)
+            by_view = (self.config.views, image.shape[0])
+            activation_map = self._upright(activation_map.unflatten(0, by_view)).mean(0)
+            embedding = embedding.unflatten(0, by_view).mean(0)
         logits = activation_map.mean((2, 3)) + torch.stack(biases).mean(0)
         return logits, activation_map, embedding
+
+    def _quarters(self) -> range:
+        return range(0, 4, 4 // self.config.quarter_turns)
+
+    def _views(self, image: Tensor) -> Tensor:
+        """Return every view of the images, one view after the other, shape (views * n, ...)."""
+        if self.config.views == 1:
+            return image
+        turned = [torch.rot90(image, quarter, (2, 3)) for quarter in self._quarters()]
+        mirrored = [view.flip(3) for view in turned] if self.config.mirror_average else []
+        return torch.cat(turned + mirrored)
+
+    def _upright(self, maps: Tensor) -> Tensor:
+        """Return the maps of every view, shape (views, n, ...), as those of the image itself."""
+        quarters = list(self._quarters())
+        upright = [torch.rot90(maps[at], -quarter, (2, 3)) for at, quarter in enumerate(quarters)]
+        if self.config.mirror_average:
+            mirrored = maps[len(quarters) :].flip(4)
+            upright += [torch.rot90(mirrored[at], -q, (2, 3)) for at, q in enumerate(quarters)]
+        return torch.stack(upright)
 
     def _embedding(self, last: Tensor, tapped: list[Tensor]) -> Tensor:
         parts = [*tapped, last] if self.config.embedding_last else tapped

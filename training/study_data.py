@@ -86,7 +86,11 @@ def read_study_data(
     pixels = decoded(manifest, config.data.cache_side_px, cache, config.input.channels)
     grey = pixels if pixels.ndim == 3 else luminance(pixels)
     split = split_by_group(
-        manifest, config.split.fractions, config.split.seed, difference_hashes(grey)
+        manifest,
+        config.split.fractions,
+        config.split.seed,
+        difference_hashes(grey),
+        config.split.lent,
     )
     propensity = _propensity(config.acquisition, manifest, grey)
     return StudyData(manifest, pixels, split, propensity, config.acquisition)

@@ -74,6 +74,22 @@ def test_seed_decides_the_split() -> None:
     assert split(seed=3).parts != split(seed=4).parts
 
 
+@pytest.mark.parametrize("lent", [0.3, 0.6])
+def test_lent_validation_is_trained_on_and_the_test_part_stays(lent: float) -> None:
+    before, after = split(), split_by_group(MANIFEST, FRACTIONS, 1, HASHES, lent)
+    assert set(after.indices(Part.TEST)) == set(before.indices(Part.TEST))
+    assert set(before.indices(Part.TRAINING)) < set(after.indices(Part.TRAINING))
+    kept = len(before.indices(Part.VALIDATION)) * (1 - lent)
+    assert len(after.indices(Part.VALIDATION)) == pytest.approx(kept, abs=4)
+    assert set(MANIFEST.subtypes()[after.indices(Part.VALIDATION)]) == {s for s, _ in SUBTYPES}
+
+
+@pytest.mark.parametrize("lent", [-0.1, 1.0])
+def test_whole_validation_is_not_lent(lent: float) -> None:
+    with pytest.raises(DataError, match="below 1"):
+        split_by_group(MANIFEST, FRACTIONS, 1, HASHES, lent)
+
+
 def test_digest_names_the_division_and_not_the_order() -> None:
     order = np.random.default_rng(0).permutation(len(MANIFEST))
     shuffled = MANIFEST.subset(order)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.errors import DataError
 from training.networks import FEATURES, ImageClassifier
 from training.released_graph import GraphConfig, ReleasedGraph
 
@@ -31,6 +32,8 @@ CONFIGS = [
     GraphConfig(mirror_average=True),
     GraphConfig(mirror_average=True, embedding_blocks=(4, 10)),
     GraphConfig(embedding_blocks=(10,), embedding_last=False),
+    GraphConfig(quarter_turns=2),
+    GraphConfig(mirror_average=True, quarter_turns=4, embedding_blocks=(4,)),
 ]
 
 
@@ -71,6 +74,35 @@ def test_mirror_average_does_not_know_left_from_right(config: GraphConfig) -> No
     torch.testing.assert_close(turned_embedding, embedding)
     plain, _, _ = ReleasedGraph(MEMBERS[:1], GraphConfig())(images())
     assert (plain - logits).abs().max() > 1e-4
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("config", "quarters"),
+    [
+        (GraphConfig(quarter_turns=2), (2,)),
+        (GraphConfig(quarter_turns=4), (1, 2, 3)),
+        (GraphConfig(mirror_average=True, quarter_turns=4), (1, 2, 3)),
+    ],
+)
+def test_averaged_turns_do_not_know_up_from_down(
+    config: GraphConfig, quarters: tuple[int, ...]
+) -> None:
+    graph = ReleasedGraph(MEMBERS[:1], config)
+    logits, activation_map, embedding = graph(images())
+    for quarter in quarters:
+        turned = graph(torch.rot90(images(), quarter, (2, 3)))
+        torch.testing.assert_close(turned[0], logits)
+        torch.testing.assert_close(turned[1], torch.rot90(activation_map, quarter, (2, 3)))
+        torch.testing.assert_close(turned[2], embedding)
+    plain, _, _ = ReleasedGraph(MEMBERS[:1], GraphConfig())(images())
+    assert (plain - logits).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("turns", [0, 3, 8])
+def test_turns_that_are_no_part_of_a_circle_are_refused(turns: int) -> None:
+    with pytest.raises(DataError, match="expected 1, 2 or 4"):
+        GraphConfig(quarter_turns=turns)
 
 
 @torch.inference_mode()
