@@ -146,8 +146,18 @@ def columns_of(given: Mapping[str, Given]) -> Columns:
     return {name: np.array([one.value]) for name, one in given.items()}
 
 
-def assess(score: Score, person: Mapping[str, Given], *, today: date | None = None) -> Assessment:
-    """Score one person and tell everything that is needed to judge the number."""
+def assess(
+    score: Score,
+    person: Mapping[str, Given],
+    *,
+    today: date | None = None,
+    explain: bool = True,
+) -> Assessment:
+    """Score one person and tell everything that is needed to judge the number.
+
+    Without `explain` there are no contributions and no what-ifs, which take most of the time: for
+    populations.
+    """
     today = today or date.today()
     columns = columns_of(person)
     outcome = evaluate(score, columns, 1)
@@ -171,16 +181,20 @@ def assess(score: Score, person: Mapping[str, Given], *, today: date | None = No
         category=score.bands[outcome.bands[0]] if outcome.bands[0] >= 0 else None,
         near_edge=_near_edge(score, full, value),
         horizon_years=_horizon(score, full),
-        stages=tuple(
-            StageFound(stage.name, stage.label, stage.names[int(stage.stage(full)[0])])
-            for stage in score.stages
-        ),
+        stages=_stages(score, full),
         alerts=tuple(alert.told for alert in score.alerts if alert.applies(full)[0]),
         remarks=_remarks(score, full, inputs, status, int(outcome.blamed[0])),
         refusals=(),
         inputs=inputs,
-        contributions=contributions_of(score, full),
-        what_ifs=what_ifs_of(score, full, value),
+        contributions=contributions_of(score, full) if explain else (),
+        what_ifs=what_ifs_of(score, full, value) if explain else (),
+    )
+
+
+def _stages(score: Score, full: Columns) -> tuple[StageFound, ...]:
+    return tuple(
+        StageFound(stage.name, stage.label, stage.names[int(stage.stage(full)[0])])
+        for stage in score.stages
     )
 
 

@@ -20,9 +20,10 @@ from serving.cli.operating import permit
 from serving.identity.local import LOCAL
 from serving.policy import Action, Target
 from serving.risk.choosing import enabled_scores
+from serving.risk.known import Known
 
 if TYPE_CHECKING:
-    from serving.risk.population import Summary
+    from serving.risk.summaries import Summary
 
 _STDERR = Console(stderr=True)
 _NEEDED = ("pyarrow", "matplotlib")
@@ -33,21 +34,23 @@ class PopulationPartMissingError(ZhuzhenError):
 
 
 def score_population(
-    score_id: str, source: Path, target: Path, *, language: str, plot: Path | None, as_json: bool
+    score_id: str,
+    source: Path,
+    target: Path,
+    *,
+    language: str,
+    known: Known,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
     """Score `source` into `target` and tell what became of it.
 
     Raises:
         ZhuzhenError: the score is not known or not enabled, or a file cannot be used.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise PopulationPartMissingError(
-            f"Scoring tables needs {' and '.join(missing)}; install the part with "
-            "`pip install --constraint constraints.txt --editable '.[population]'`."
-        )
+    _require_part()
     from serving.risk.chart import draw_distribution
-    from serving.risk.population import score_table
+    from serving.risk.population import score_file
 
     score = usable(score_id, enabled_scores())
     with open_guard() as guard:
@@ -55,11 +58,12 @@ def score_population(
     columns = (SpinnerColumn(), TextColumn("people"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=_STDERR, transient=True) as progress:
         task = progress.add_task("people", total=None)
-        summary = score_table(
+        summary = score_file(
             score,
             source,
             target,
             language=language,
+            known=known,
             progress=lambda people: progress.advance(task, people),
         )
     picture = plot or target.with_suffix(".png")
@@ -70,6 +74,15 @@ def score_population(
         typer.echo(write_json(told))
     else:
         _tell(score, summary, f"Written: {target}, {picture}")
+
+
+def _require_part() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise PopulationPartMissingError(
+            f"Scoring tables needs {' and '.join(missing)}; install the part with "
+            "`pip install --constraint constraints.txt --editable '.[population]'`."
+        )
 
 
 def _tell(score: Score, summary: "Summary", written: str) -> None:
@@ -84,3 +97,5 @@ def _tell(score: Score, summary: "Summary", written: str) -> None:
     console.print(table)
     spread = ", ".join(f"{name} {value:g}" for name, value in summary.quantiles.items())
     console.print(f"{score.unit}: {spread}\n{written}")
+    if summary.strays:
+        console.print(f"Not used: {summary.strays:,} resources of none of the patients.")

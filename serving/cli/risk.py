@@ -20,6 +20,38 @@ JsonLines = Annotated[
 ]
 
 
+PeopleFile = Annotated[
+    Path,
+    typer.Argument(
+        help="Table of people (.csv, .parquet), FHIR resources (.ndjson, a Bundle each line), or "
+        "the folder of a bulk export (Patient.ndjson and so on).",
+        metavar="IN",
+    ),
+]
+ScoredFile = Annotated[
+    Path,
+    typer.Argument(
+        help="Table with the scores (.csv, .parquet); of FHIR resources .ndjson as well.",
+        metavar="OUT",
+    ),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="An input of all whose data do not tell it, such as region_of_china=north; may be "
+        "repeated.",
+        metavar="NAME=VALUE",
+    ),
+]
+ListsComplete = Annotated[
+    bool,
+    typer.Option(
+        "--lists-complete",
+        help="FHIR: conditions and medications are complete; what is absent is not there.",
+    ),
+]
+
+
 class Language(StrEnum):
     """In which reasons are written."""
 
@@ -78,20 +110,30 @@ def score_person(
 @risk_app.command("batch")
 def score_table_of_people(
     score: ScoreId,
-    source: Annotated[
-        Path, typer.Argument(help="Table of people: .csv or .parquet.", metavar="IN")
-    ],
-    target: Annotated[Path, typer.Argument(help="Table with the scores, likewise.", metavar="OUT")],
+    source: PeopleFile,
+    target: ScoredFile,
     language: Annotated[Language, typer.Option(help="Of the reasons.")] = Language.ENGLISH,
+    given: Given = None,
+    lists_complete: ListsComplete = False,
     plot: Annotated[
         Path | None, typer.Option(help="Picture of the distribution; by default OUT as .png.")
     ] = None,
     json: JsonLines = False,
 ) -> None:
-    """Score a table of people: every row gets a number or a reason, and keeps its place.
+    """Score a file of people: each gets a number or a reason, and keeps its place.
 
     A run that was killed goes on behind what it had finished.
     """
     from serving.cli.populations import score_population
+    from serving.risk.known import read_known
 
-    score_population(score, source, target, language=language.value, plot=plot, as_json=json)
+    known = read_known(given or (), lists_complete=lists_complete)
+    score_population(
+        score,
+        source,
+        target,
+        language=language.value,
+        known=known,
+        plot=plot,
+        as_json=json,
+    )

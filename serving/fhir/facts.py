@@ -78,6 +78,11 @@ def person_of(
     return Person(_reference(patient) if patient else _subject(known), facts)
 
 
+def tells_something(resource: Resource) -> bool:
+    """Whether a resource holds an input of any score."""
+    return next(_all_facts([resource], date.max), None) is not None
+
+
 def _all_facts(resources: list[Resource], today: date) -> Iterator[Fact]:
     for resource in resources:
         match resource.get("resourceType"):

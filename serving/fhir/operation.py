@@ -9,6 +9,7 @@ from them is not there; and inputs that FHIR has no code for, by their own names
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from models.errors import InputError
@@ -28,21 +29,24 @@ class Asked:
     person: Person
 
 
-def read_request(body: Resource) -> Asked:
-    """Read a Bundle or Parameters.
+def read_request(
+    body: Resource, *, lists_complete: bool = False, today: date | None = None
+) -> Asked:
+    """Read a Bundle or Parameters; `lists_complete` is for those that do not say it themselves.
 
     Raises:
         InputError: it is neither, holds several people, or a parameter is not known.
     """
     kind = body.get("resourceType")
     if kind == "Bundle":
-        return Asked((), _one_person(list(bundled(body)), complete=False))
+        resources = list(bundled(body))
+        return Asked((), one_person(resources, complete=lists_complete, today=today))
     if kind != "Parameters":
         raise InputError(
             "The body is neither a Bundle nor Parameters (FHIR R4); expected one of them with the "
             "person's Patient, Observation, Condition and MedicationStatement resources."
         )
-    return _parameters(body)
+    return _parameters(body, complete=lists_complete, today=today)
 
 
 def bundled(bundle: Mapping[str, Any]) -> Iterator[Resource]:
@@ -56,7 +60,12 @@ def bundled(bundle: Mapping[str, Any]) -> Iterator[Resource]:
             yield resource
 
 
-def _one_person(resources: list[Resource], *, complete: bool) -> Person:
+def one_person(resources: list[Resource], *, complete: bool, today: date | None = None) -> Person:
+    """Return what `resources` tell.
+
+    Raises:
+        InputError: they are of several people.
+    """
     patients = {r.get("id") for r in resources if r.get("resourceType") == "Patient"}
     subjects = {
         str(subject.get("reference"))
@@ -67,14 +76,13 @@ def _one_person(resources: list[Resource], *, complete: bool) -> Person:
         raise InputError(
             "The resources are of more than one person; send one person's resources at a time."
         )
-    return person_of(resources, lists_complete=complete)
+    return person_of(resources, lists_complete=complete, today=today)
 
 
-def _parameters(body: Resource) -> Asked:
+def _parameters(body: Resource, *, complete: bool, today: date | None) -> Asked:
     scores: list[str] = []
     resources: list[Resource] = []
     own: dict[str, Fact] = {}
-    complete = False
     parameters = body.get("parameter", [])
     if not isinstance(parameters, list):
         raise InputError("Parameters.parameter is no list.")
@@ -97,7 +105,7 @@ def _parameters(body: Resource) -> Asked:
                 "A parameter is not known; expected score, listsComplete, resource or the name of "
                 "an input of docs/risk-scores.md."
             )
-    person = _one_person(resources, complete=complete)
+    person = one_person(resources, complete=complete, today=today)
     return Asked(tuple(scores), Person(person.subject, {**person.facts, **own}))
 
 

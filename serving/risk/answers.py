@@ -160,7 +160,8 @@ def _category(assessment: Assessment) -> Answer | None:
     }
 
 
-def _plain_value(used: InputUsed) -> float | bool | str:
+def plain_value(used: InputUsed) -> float | bool | str:
+    """Return the value of an input as JSON and tables have it."""
     entry = INPUTS[used.name]
     if entry.kind is Kind.FLAG:
         return bool(used.value)
@@ -172,7 +173,7 @@ def _input(used: InputUsed) -> Answer:
     return {
         "name": used.name,
         "label": _text(used.label),
-        "value": _plain_value(used),
+        "value": plain_value(used),
         "unit": entry.unit,
         "shown": _text(used.shown),
         "measured_on": None if used.measured_on is None else used.measured_on.isoformat(),

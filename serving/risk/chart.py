@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from models.risk.score import Score
-from serving.risk.population import Summary
+from serving.risk.summaries import Summary
 
 
 def draw_distribution(score: Score, summary: Summary, path: Path) -> None:

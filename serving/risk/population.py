@@ -1,18 +1,14 @@
-"""Scoring a table of people: in parts, on all cores, in order, and on again after a kill.
+"""Scoring a file of people: in parts, on all cores, in order, and on again after a kill.
 
-Each part is read, scored and written as a file of its own; a part that is there is finished. A run
-that was killed finds its parts beside the target and goes on behind them. Nothing is dropped: a row
-without a number says why.
+Nothing is dropped: a row without a number says why.
 """
 
 import hashlib
-import json
 import os
-import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +21,14 @@ from models.risk.column_names import ColumnName, column_name
 from models.risk.evaluation import Outcome, checked_needs, evaluate
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
-from models.risk.reading import read_column
+from models.risk.reading import read_column, read_value
 from models.risk.refusals import blamed_input, refusal_of
 from models.risk.score import Columns, Floats, Score, Status
+from serving.fhir.bulk import strays_of
+from serving.risk.known import Known
+from serving.risk.resource_lines import ResourceWork
+from serving.risk.runs import Run, Work, fingerprint, keep_counts
+from serving.risk.summaries import PartCounts, Summary, counted_values, summary_of
 from serving.risk.table_files import (
     PART_ROWS,
     TableFileError,
@@ -38,147 +39,109 @@ from serving.risk.table_files import (
 )
 
 RESULT_COLUMNS = ("value", "unit", "category", "status", "reason")
-_HISTOGRAM_BINS = 40
+_NOTHING = Known()
 
 
-@dataclass(slots=True)
-class Summary:
-    """What became of a population."""
-
-    score: str
-    version: str
-    people: int = 0
-    scored: int = 0
-    statuses: dict[str, int] = field(default_factory=dict)
-    categories: dict[str, int] = field(default_factory=dict)
-    refusals: dict[str, int] = field(default_factory=dict)
-    """By status and input: `missing:waist_cm`."""
-    quantiles: dict[str, float] = field(default_factory=dict)
-    """Of the values: of 5, 25, 50, 75 and 95 % of the people; from a histogram."""
-    histogram: list[int] = field(default_factory=list)
-    histogram_edges: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class PartCounts:
-    """Of one part, kept beside it so that a resumed run need not read it again."""
-
-    people: int
-    statuses: Mapping[str, int]
-    categories: Mapping[str, int]
-    refusals: Mapping[str, int]
-    values: Mapping[str, int]
-    """Counts by value, rounded to three digits: small, and exact enough for a distribution."""
-
-
-def score_table(
+def score_file(
     score: Score,
     source: Path,
     target: Path,
     *,
     language: str = "en",
+    known: Known = _NOTHING,
     workers: int | None = None,
     progress: Callable[[int], None] = lambda people: None,
 ) -> Summary:
-    """Score every row of `source` into `target`, and return what became of them.
+    """Score everybody in `source` into `target`, and return what became of them.
+
+    Args:
+        score: which.
+        source: a table (.csv, .parquet), resources (.ndjson), or the folder of a bulk export.
+        target: a table, or for resources .ndjson, too.
+        language: of the reasons.
+        known: what holds for everybody.
+        workers: parts scored side by side; by default the processor cores that may be used.
+        progress: told of people as they are finished.
 
     Raises:
-        TableFileError: source or target cannot be read or written as a table.
+        InputError: source or target cannot be read or written.
     """
     kind = TableFormat.of(target)
-    run = _Run(score, source, target, kind, language)
-    workers = workers or len(os.sched_getaffinity(0))
-    for counts in run.parts(workers):
+    if source.resolve() == target.resolve():
+        raise TableFileError("The output would overwrite the input; name another file.")
+    run = Run(_work(score, source, kind, language, known), target)
+    for counts in run.parts(workers or len(os.sched_getaffinity(0))):
         progress(counts.people)
-    return run.finish()
+    if not run.counts:
+        raise TableFileError(f"{source.name} has no rows.")
+    summary = summary_of(score, run.counts)
+    summary.strays = strays_of(run.folder)
+    run.finish()
+    return summary
 
 
-class _Run:
-    """One scoring of one table, which can be taken up again."""
+def _work(score: Score, source: Path, kind: TableFormat, language: str, known: Known) -> Work:
+    if source.is_dir() or TableFormat.of(source) is TableFormat.NDJSON:
+        return ResourceWork(score, source, kind, language, known)
+    if kind is TableFormat.NDJSON:
+        raise TableFileError(
+            "The rows of a table are no FHIR resources that an answer could refer to; name a .csv "
+            "or .parquet file for the output."
+        )
+    return _TableWork(score, source, kind, language, known)
+
+
+class _TableWork:
+    """A table in, the same table with the results out."""
 
     def __init__(
-        self, score: Score, source: Path, target: Path, kind: TableFormat, language: str
+        self, score: Score, source: Path, kind: TableFormat, language: str, known: Known
     ) -> None:
         self._score = score
         self._source = source
-        self._target = target
         self._kind = kind
         self._language = language
-        self._folder = target.with_name(f".{target.name}.parts")
-        self._counts: list[PartCounts] = []
-        if source.resolve() == target.resolve():
-            raise TableFileError("The output would overwrite the input; name another file.")
-        self._take_up()
+        self._known = known
+        self.ending = kind.value
 
-    def parts(self, workers: int) -> Iterator[PartCounts]:
-        """Score the parts that are missing and yield the counts of all, in order."""
-        yield from self._counts
-        waiting: deque[Future[PartCounts]] = deque()
-        skip = len(self._counts) * PART_ROWS
-        number = len(self._counts)
-        with ThreadPoolExecutor(workers, thread_name_prefix="scoring") as pool:
-            try:
-                for table in read_parts(self._source, skip):
-                    waiting.append(pool.submit(self._part, number, table))
-                    number += 1
-                    # No more parts in memory than the workers need to stay busy.
-                    if len(waiting) > workers:
-                        yield self._kept(waiting.popleft().result())
-                while waiting:
-                    yield self._kept(waiting.popleft().result())
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def finish(self) -> Summary:
-        """Join the parts into the target and remove what is no longer needed."""
-        if not self._counts:
-            raise TableFileError(f"{self._source.name} has no rows.")
-        join_parts([self._file(n) for n in range(len(self._counts))], self._target, self._kind)
-        shutil.rmtree(self._folder)
-        return summary_of(self._score, self._counts)
-
-    def _kept(self, counts: PartCounts) -> PartCounts:
-        self._counts.append(counts)
-        return counts
-
-    def _take_up(self) -> None:
-        """Keep the parts of an earlier run of the same work, and of nothing else."""
-        plan = self._folder / "plan.json"
-        wanted = self._plan()
-        if not plan.exists() or json.loads(plan.read_text("utf-8")) != wanted:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
-            plan.write_text(json.dumps(wanted), encoding="utf-8")
-        while self._file(len(self._counts)).exists():
-            told = self._file(len(self._counts)).with_suffix(".json").read_text("utf-8")
-            self._counts.append(PartCounts(**json.loads(told)))
-
-    def _plan(self) -> dict[str, Any]:
-        try:
-            status = self._source.stat()
-        except FileNotFoundError:
-            raise TableFileError(f"{self._source} does not exist.") from None
+    def plan(self) -> dict[str, Any]:
+        """Return what decides the result."""
         return {
             "score": [self._score.id, self._score.version],
-            "source": [str(self._source.resolve()), status.st_size, status.st_mtime_ns],
+            "source": fingerprint(self._source),
             "format": self._kind.value,
             "language": self._language,
+            "known": dict(self._known.inputs),
             "part_rows": PART_ROWS,
             "result": hashlib.sha256(",".join(RESULT_COLUMNS).encode()).hexdigest()[:8],
         }
 
-    def _file(self, number: int) -> Path:
-        return self._folder / f"{number:06d}{self._kind.value}"
+    def parts(self, done: int, folder: Path) -> Iterator[pa.Table]:
+        """Yield the rows behind the first `done` ones."""
+        return read_parts(self._source, done)
 
-    def _part(self, number: int, table: pa.Table) -> PartCounts:
-        scored, counts = score_part(self._score, table, self._language)
-        file = self._file(number)
-        file.with_suffix(".json").write_text(json.dumps(asdict(counts)), encoding="utf-8")
-        write_part(scored, file, self._kind, header=number == 0)
+    def scoring(self, today: date) -> Callable[[pa.Table, Path, bool], PartCounts]:
+        """Return what scores a part; a table says nothing of days."""
+        return self._score_into
+
+    def pool(self, workers: int) -> Executor:
+        """Return threads: columns are computed outside the interpreter."""
+        return ThreadPoolExecutor(workers, thread_name_prefix="scoring")
+
+    def join(self, parts: list[Path], target: Path) -> None:
+        """Write the target from all parts."""
+        join_parts(parts, target, self._kind)
+
+    def _score_into(self, table: pa.Table, file: Path, first: bool) -> PartCounts:
+        scored, counts = score_part(self._score, table, self._language, self._known)
+        keep_counts(file, counts)
+        write_part(scored, file, self._kind, header=first)
         return counts
 
 
-def score_part(score: Score, table: pa.Table, language: str = "en") -> tuple[pa.Table, PartCounts]:
+def score_part(
+    score: Score, table: pa.Table, language: str = "en", known: Known = _NOTHING
+) -> tuple[pa.Table, PartCounts]:
     """Return `table` with the result columns, and what became of its rows.
 
     Raises:
@@ -189,7 +152,7 @@ def score_part(score: Score, table: pa.Table, language: str = "en") -> tuple[pa.
         raise TableFileError(
             f"The table already has a column {taken[0]}, which results are written to; rename it."
         )
-    columns = columns_of(score, table)
+    columns = columns_of(score, table, known)
     outcome = evaluate(score, columns, table.num_rows)
     status_words = [Status(code).word for code in range(len(Status))]
     results = {
@@ -204,7 +167,7 @@ def score_part(score: Score, table: pa.Table, language: str = "en") -> tuple[pa.
     return table, _count(score, outcome)
 
 
-def columns_of(score: Score, table: pa.Table) -> Columns:
+def columns_of(score: Score, table: pa.Table, known: Known = _NOTHING) -> Columns:
     """Return the columns of `table` that the score looks at, as numbers.
 
     Raises:
@@ -219,6 +182,8 @@ def columns_of(score: Score, table: pa.Table) -> Columns:
         if meant.input in found:
             raise TableFileError(f"Two columns hold the input {meant.input}; keep one of them.")
         found[meant.input] = _numbers(meant, table.column(name).combine_chunks())
+    for name in wanted & known.inputs.keys() - found.keys():
+        found[name] = np.full(table.num_rows, read_value(name, known.inputs[name]).value)
     return found
 
 
@@ -277,7 +242,6 @@ def _count(score: Score, outcome: Outcome) -> PartCounts:
     pairs = (outcome.status[refused].tolist(), outcome.blamed[refused].tolist())
     blames = Counter(zip(*pairs, strict=True))
     valued = outcome.values[np.isfinite(outcome.values)]
-    numbers, counts = np.unique(_three_digits(valued), return_counts=True)
     return PartCounts(
         people=len(outcome.status),
         statuses={Status(n).word: int(c) for n, c in enumerate(statuses) if c},
@@ -286,47 +250,5 @@ def _count(score: Score, outcome: Outcome) -> PartCounts:
             f"{Status(status).word}:{blamed_input(score, blamed) or 'value'}": count
             for (status, blamed), count in blames.items()
         },
-        values={f"{n:g}": int(c) for n, c in zip(numbers, counts, strict=True)},
+        values=counted_values(valued),
     )
-
-
-def _three_digits(values: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 10.0 ** (2 - np.floor(np.log10(np.abs(values))))
-    rounded = np.round(values * scale) / scale
-    return np.where(values == 0, 0.0, rounded)
-
-
-def summary_of(score: Score, parts: list[PartCounts]) -> Summary:
-    """Add up what became of all parts."""
-    summary = Summary(score.id, score.version)
-    values: Counter[float] = Counter()
-    for name in ("statuses", "categories", "refusals"):
-        total: Counter[str] = Counter()
-        for part in parts:
-            total.update(getattr(part, name))
-        getattr(summary, name).update(total.most_common())
-    for part in parts:
-        summary.people += part.people
-        values.update({float(value): count for value, count in part.values.items()})
-    summary.scored = sum(values.values())
-    if values:
-        _distribute(summary, values)
-    return summary
-
-
-def _distribute(summary: Summary, values: Counter[float]) -> None:
-    numbers = np.array(sorted(values))
-    counts = np.array([values[number] for number in numbers.tolist()])
-    ranks = np.cumsum(counts) / counts.sum()
-    for share in (5, 25, 50, 75, 95):
-        place = min(int(np.searchsorted(ranks, share / 100)), len(numbers) - 1)
-        summary.quantiles[f"p{share}"] = float(numbers[place])
-    # The last percent would squeeze all others into the first bins.
-    top = float(numbers[min(int(np.searchsorted(ranks, 0.99)), len(numbers) - 1)])
-    span = (float(numbers[0]), top if top > numbers[0] else float(numbers[0]) + 1.0)
-    heights, edges = np.histogram(
-        np.minimum(numbers, span[1]), _HISTOGRAM_BINS, span, weights=counts
-    )
-    summary.histogram = [int(height) for height in heights]
-    summary.histogram_edges = [float(edge) for edge in edges]

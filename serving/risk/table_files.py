@@ -25,6 +25,8 @@ class TableFormat(StrEnum):
 
     CSV = ".csv"
     PARQUET = ".parquet"
+    NDJSON = ".ndjson"
+    """FHIR resources, which `serving.fhir.bulk` reads."""
 
     @classmethod
     def of(cls, path: Path) -> "TableFormat":
@@ -38,7 +40,7 @@ class TableFormat(StrEnum):
         except ValueError:
             raise TableFileError(
                 f"{path.name} ends in {path.suffix or 'nothing'}; expected .csv, .parquet or "
-                ".ndjson (FHIR, one Bundle a line)."
+                ".ndjson (FHIR resources, one a line)."
             ) from None
 
 
@@ -125,7 +127,7 @@ def join_parts(parts: list[Path], target: Path, kind: TableFormat) -> None:
     if len(parts) == 1:
         parts[0].replace(target)
         return
-    if kind is TableFormat.CSV:
+    if kind is not TableFormat.PARQUET:
         with draft.open("wb") as out:
             for part in parts:
                 with part.open("rb") as piece:

@@ -18,7 +18,7 @@ from models.risk.assessment import assess, read_person
 from models.risk.registry import SCORES, all_usable, find
 from serving.cli.app import app
 from serving.risk.answers import answer_of
-from serving.risk.population import score_table
+from serving.risk.population import score_file
 from tests.cohort_samples import MadeUp, made_up_cohort
 from tests.risk_samples import VILLAGER
 from training import release_command
@@ -138,7 +138,7 @@ def test_every_door_of_the_command_line_knows_it(made: dict[str, Any], tmp_path:
     told = runner.invoke(app, ["models", "show", NAME])
     assert "zhuzhen risk show" in str(told.exception)
     table = pd.DataFrame([VILLAGER] * 3).drop(columns="country")
-    score_table(find(NAME), written(table, tmp_path), tmp_path / "out.parquet")
+    score_file(find(NAME), written(table, tmp_path), tmp_path / "out.parquet")
     out = pd.read_parquet(tmp_path / "out.parquet")
     person_score = assess(find(NAME), read_person(VILLAGER, find(NAME))).value
     assert out["value"].tolist() == pytest.approx([person_score] * 3)

@@ -17,7 +17,7 @@ import pytest
 from models.risk.assessment import assess, read_person
 from models.risk.registry import find
 from serving.risk import table_files
-from serving.risk.population import score_table
+from serving.risk.population import score_file
 from serving.risk.table_files import PART_ROWS, TableFileError
 from tests.risk_samples import VILLAGER
 
@@ -50,7 +50,7 @@ def test_each_row_is_what_a_single_person_gets(tmp_path: Path) -> None:
     table = people(400)
     pa.parquet.write_table(table, tmp_path / "in.parquet")
 
-    score_table(CHINA_PAR, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    score_file(CHINA_PAR, tmp_path / "in.parquet", tmp_path / "out.parquet")
 
     out = pa.parquet.read_table(tmp_path / "out.parquet").to_pylist()
     assert [row["id"] for row in out] == list(range(400))
@@ -77,7 +77,7 @@ def test_text_stays_as_it_was_and_what_is_no_number_says_so(tmp_path: Path) -> N
         writer.writeheader()
         writer.writerows(rows)
 
-    summary = score_table(CHINA_PAR, tmp_path / "in.csv", tmp_path / "out.csv", language="zh")
+    summary = score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "out.csv", language="zh")
 
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         out = list(csv.DictReader(file))
@@ -108,7 +108,7 @@ def test_parts_are_joined_in_order_and_summed_up(
     monkeypatch.setattr(table_files, "PART_ROWS", 100)
     pa.parquet.write_table(people(1_050), tmp_path / "in.parquet")
 
-    summary = score_table(CHINA_PAR, tmp_path / "in.parquet", tmp_path / f"out.{ending}")
+    summary = score_file(CHINA_PAR, tmp_path / "in.parquet", tmp_path / f"out.{ending}")
 
     if ending == "csv":
         with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
@@ -166,13 +166,13 @@ def test_tables_that_cannot_be_used_are_told(
     (tmp_path / name).write_text(content, encoding="utf-8")
 
     with pytest.raises(TableFileError, match=told):
-        score_table(CHINA_PAR, tmp_path / name, tmp_path / "out.csv")
+        score_file(CHINA_PAR, tmp_path / name, tmp_path / "out.csv")
 
 
 def test_input_and_output_must_differ(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("age_years\n60\n", encoding="utf-8")
 
     with pytest.raises(TableFileError, match="overwrite"):
-        score_table(CHINA_PAR, tmp_path / "in.csv", tmp_path / "in.csv")
+        score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "in.csv")
     with pytest.raises(TableFileError, match="does not exist"):
-        score_table(CHINA_PAR, tmp_path / "none.csv", tmp_path / "out.csv")
+        score_file(CHINA_PAR, tmp_path / "none.csv", tmp_path / "out.csv")
