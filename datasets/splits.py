@@ -82,8 +82,8 @@ def split_by_group(
         fractions: share of each part; all above 0, together 1.
         seed: decides between equal groups.
         hashes: difference hashes of the images, shape (samples, bits); None for a table.
-        lent: share of the validation part that goes to training all the same, whole groups, when
-            nothing is chosen by validation any more; the test part stays what it is without.
+        lent: share of the validation part that goes to training all the same, whole groups; the
+            test part stays what it is without.
 
     Raises:
         DataError: the fractions do not fit, or a leak was found in the result.

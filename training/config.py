@@ -57,9 +57,9 @@ class SplitConfig:
     test: float = 0.15
     seed: int = 1
     lent: float = later(0.0)
-    """Share of the validation part that is trained on all the same, whole groups: for a last
-    training of which nothing is chosen by validation any more (`selection.keep: last`). The rest
-    calibrates; the test part stays what it is without."""
+    """Share of the validation part that is trained on all the same, whole groups, once the
+    settings are chosen. The rest chooses the epoch and calibrates; the test part stays what it is
+    without."""
 
     @property
     def fractions(self) -> dict[Part, float]:
