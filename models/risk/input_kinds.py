@@ -43,6 +43,8 @@ class Input:
     """A measurement older than this is told to be old; None where age does not matter."""
     whole: bool = False
     """Takes whole numbers only."""
+    takes: Text | None = None
+    """What it takes, where its words are too many to be listed."""
 
     @property
     def places(self) -> Mapping[str, int]:
@@ -93,6 +95,7 @@ def choice(
     *choices: str,
     loinc: tuple[str, ...] = (),
     synonyms: Mapping[str, str] | None = None,
+    takes: Text | None = None,
 ) -> Input:
     """Return an input that is one of `choices`."""
     return Input(
@@ -104,4 +107,5 @@ def choice(
         loinc=loinc,
         choices=choices,
         synonyms=synonyms,
+        takes=takes,
     )

@@ -10,9 +10,21 @@ patient.
 
 from collections.abc import Mapping
 
+from models.findings import Text
 from models.risk.coefficients import who_countries
 from models.risk.input_kinds import Input, choice, flag, number
 
+_SEXES = {
+    "m": "male",
+    "f": "female",
+    "男": "male",
+    "女": "female",
+    "男性": "male",
+    "女性": "female",
+    # GB/T 2261.1-2003, codes of sex, as Chinese records have them.
+    "1": "male",
+    "2": "female",
+}
 PHQ9_ITEMS = tuple(f"phq9_item_{n}" for n in range(1, 10))
 GAD7_ITEMS = tuple(f"gad7_item_{n}" for n in range(1, 8))
 
@@ -291,9 +303,21 @@ _CHOICES = (
         ("sex", "性别"),
         *("male", "female"),
         loinc=("46098-0",),
-        synonyms={"m": "male", "f": "female", "男": "male", "女": "female"},
+        synonyms=_SEXES,
     ),
-    choice("country", ("country", "国家或地区"), *who_countries()),
+    choice(
+        "country",
+        ("country", "国家或地区"),
+        *who_countries(),
+        synonyms={"cn": "CHN", "中国": "CHN", "china": "CHN"},
+        takes=Text(
+            f"the ISO 3166-1 alpha-3 code of one of the {len(who_countries())} countries that WHO "
+            "recalibrated, such as CHN; for one without a recalibration of its own (such as HKG, "
+            "MAC, LIE) a clinician must choose the country whose cardiovascular incidence fits",
+            f"WHO已校准的{len(who_countries())}个国家或地区之一的ISO 3166-1三位字母代码，如CHN；"
+            "对没有单独校准的地区（如HKG、MAC、LIE），须由医生选定心血管病发病率相近的国家",
+        ),
+    ),
     choice(
         "region_of_china",
         ("north or south of the Yangtze", "居住地（以长江为界）"),

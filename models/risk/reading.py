@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from unicodedata import normalize
 
 import numpy as np
 
@@ -18,9 +19,11 @@ from models.risk.score import Floats
 from models.risk.units import UnitError, conversion
 
 _DECIMAL = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", re.ASCII)
-_YES = frozenset(("1", "1.0", "true", "yes", "y", "t", "是", "有"))
-_NO = frozenset(("0", "0.0", "false", "no", "n", "f", "否", "无"))
-_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none"))
+_YES = frozenset(("1", "true", "yes", "y", "t", "是", "有", "√"))
+_NO = frozenset(("0", "false", "no", "n", "f", "否", "无", "×"))
+_MISSING = frozenset(
+    ("", "na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "/", "未测", "未查", "不详", "未知")
+)
 _LONGEST = 64
 
 NOT_UNDERSTOOD = float("inf")
@@ -110,27 +113,37 @@ def number_of(entry: Input, sent: object, words: Mapping[str, str] | None = None
     """Return the number of one cell: NaN where it is empty, infinite where not understood."""
     if sent is None or (isinstance(sent, float) and np.isnan(sent)):
         return float("nan")
-    if isinstance(sent, str) and sent.strip().lower() in _MISSING and not _is_word(entry, sent):
-        return float("nan")
+    if isinstance(sent, str):
+        sent = _plain_text(sent)
+        if sent.lower() in _MISSING and not _is_word(entry, sent):
+            return float("nan")
     if entry.kind is not Kind.NUMBER:
         return _word(entry, sent, words)
     if isinstance(sent, bool):
         return NOT_UNDERSTOOD
+    if isinstance(sent, str) and entry.unit == "%":
+        sent = sent.removesuffix("%").rstrip()
     number = _decimal(sent)
     return NOT_UNDERSTOOD if entry.whole and not number.is_integer() else number
 
 
+def _plain_text(sent: str) -> str:
+    """Return what was written without what keyboards and spreadsheets add around it: spaces, and
+    the full-width digits and letters of Chinese input methods.
+    """
+    return (sent if sent.isascii() else normalize("NFKC", sent[: _LONGEST + 1])).strip()
+
+
 def _is_word(entry: Input, sent: str) -> bool:
-    word = sent.strip().lower()
+    word = sent.lower()
     return word in entry.choices or word in (entry.synonyms or {})
 
 
 def _decimal(sent: object) -> float:
     if isinstance(sent, str):
-        text = sent.strip()
-        if len(text) > _LONGEST or not _DECIMAL.fullmatch(text):
+        if len(sent) > _LONGEST or not _DECIMAL.fullmatch(sent):
             return NOT_UNDERSTOOD
-        return float(text)
+        return float(sent)
     if isinstance(sent, int | float | np.integer | np.floating):
         try:
             number = float(sent)
@@ -145,7 +158,8 @@ def _word(entry: Input, sent: object, words: Mapping[str, str] | None) -> float:
         sent = int(sent)
     if not isinstance(sent, str | int | bool | np.bool_):
         return NOT_UNDERSTOOD
-    word = str(sent).strip().lower()[:_LONGEST]
+    # Spreadsheets and data frames write the 1 of a column with empty cells as 1.0.
+    word = str(sent).lower()[:_LONGEST].removesuffix(".0")
     if words is not None:
         word = words.get(word, "")
     if entry.kind is Kind.FLAG:
@@ -178,19 +192,12 @@ def _expected(entry: Input) -> Text:
     if entry.kind is Kind.FLAG:
         return Text("true or false", "true（是）或false（否）")
     if entry.kind is Kind.CHOICE:
-        few = entry.choices if len(entry.choices) <= _FEW else ()
-        words = ", ".join(few) if few else "an ISO 3166-1 alpha-3 code of the table, such as CHN"
-        return Text(
-            f"one of {words}" if few else words,
-            f"下列之一：{words}" if few else "ISO 3166-1三位字母代码，如CHN",
-        )
+        words = ", ".join(entry.choices)
+        return entry.takes or Text(f"one of {words}", f"下列之一：{words}")
     kind = ("a whole number", "整数") if entry.whole else ("a number", "数值")
     unit = f" in {entry.unit}" if entry.unit else ""
     unit_zh = f"（单位{entry.unit}）" if entry.unit else ""
     return Text(f"{kind[0]}{unit}", f"{kind[1]}{unit_zh}")
-
-
-_FEW = 12
 
 
 def _unit_expected(entry: Input, unit: object) -> Text:

@@ -9,9 +9,6 @@ from models.risk.inputs import INPUTS
 from models.risk.score import Need, Score, Status
 from models.risk.shown import shown, shown_unit, word_zh
 
-_FEW = 12
-"""Words of a choice that are told one by one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -112,9 +109,9 @@ def needed_text(need: Need) -> Text:
             return Text("true", "“是”") if need.low == 1 else Text("false", "“否”")
         return Text("true or false", "true（是）或false（否）")
     if entry.kind is Kind.CHOICE:
+        if entry.takes is not None:
+            return entry.takes
         words = need.choices or entry.choices
-        if len(words) > _FEW:
-            return Text("ISO 3166-1 alpha-3 code, e.g. CHN", "ISO 3166-1三位字母代码，如CHN")
         return Text(f"one of {', '.join(words)}", f"{'、'.join(map(word_zh, words))}之一")
     low, high = max(need.low, entry.low), min(need.high, entry.high)
     span = _span(low, high, below=need.below and high == need.high)

@@ -48,17 +48,21 @@ SERVICES: Mapping[str, Service] = {
     service.id: service for service in (CARDIOMETABOLIC, ATRIAL_FIBRILLATION)
 }
 
-_LOINC = ",".join(
-    f"{codes.LOINC}|{code}"
-    for code in (
-        codes.BLOOD_PRESSURE_PANEL,
-        *sorted(code for entry in INPUTS.values() for code in entry.loinc),
+_OBSERVED = ",".join(
+    (
+        f"{codes.LOINC}|{codes.BLOOD_PRESSURE_PANEL}",
+        *sorted(f"{codes.LOINC}|{code}" for entry in INPUTS.values() for code in entry.loinc),
+        # What no system has a code for, without which China-PAR would never be shown.
+        *(
+            f"{codes.OWN_INPUT}|{name}"
+            for name in ("region_of_china", "residence", "family_history_ascvd")
+        ),
     )
 )
 _PREFETCH = {
     "patient": "Patient/{{context.patientId}}",
     "observations": "Observation?patient={{context.patientId}}"
-    f"&code={_LOINC}&_sort=-date&_count=200",
+    f"&code={_OBSERVED}&_sort=-date&_count=200",
     "conditions": "Condition?patient={{context.patientId}}&_count=200",
     "medications": "MedicationStatement?patient={{context.patientId}}&status=active&_count=200",
 }

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 UCUM = "http://unitsofmeasure.org"
+OWN_INPUT = "urn:zhuzhen:risk-input"
+"""Inputs by their own names, for those that no other system has a code for."""
 ATC = "http://www.whocc.no/atc"
 ICD_10_SYSTEMS = (
     "http://hl7.org/fhir/sid/icd-10",

@@ -133,7 +133,8 @@ def _of_observation(observation: Resource, today: date) -> Iterator[Fact]:
 
 def _inputs_of(concept: object) -> Iterator[str]:
     named = {_BY_LOINC.get(code, "") for code in _codes(concept, (codes.LOINC,))}
-    yield from sorted(named - {""})
+    own = {name for name in _codes(concept, (codes.OWN_INPUT,)) if name in INPUTS}
+    yield from sorted((named | own) - {""})
 
 
 def _value(name: str, part: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -148,6 +149,10 @@ def _value(name: str, part: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"value": quantity["value"], **({"unit": unit} if unit else {})}
     if entry.kind is Kind.NUMBER and "valueInteger" in part:
         return {"value": part["valueInteger"]}
+    if entry.kind is Kind.CHOICE:
+        words = [part.get("valueString"), *_codes(part.get("valueCodeableConcept"), None)]
+        told = [word for word in words if isinstance(word, str) and word]
+        return {"value": told[0]} if told else None
     if entry.kind is Kind.FLAG and isinstance(part.get("valueBoolean"), bool):
         return {"value": part["valueBoolean"]}
     if name == "current_smoker":

@@ -24,6 +24,7 @@ from models.risk.inputs import INPUTS
 from models.risk.reading import read_column, read_value
 from models.risk.refusals import blamed_input, refusal_of
 from models.risk.score import Columns, Floats, Score, Status
+from models.risk.units import UnitError
 from serving.fhir.bulk import strays_of
 from serving.risk.known import Known
 from serving.risk.resource_lines import ResourceWork
@@ -33,6 +34,7 @@ from serving.risk.table_files import (
     PART_ROWS,
     TableFileError,
     TableFormat,
+    has_mark,
     join_parts,
     read_parts,
     write_part,
@@ -102,6 +104,7 @@ class _TableWork:
         self._kind = kind
         self._language = language
         self._known = known
+        self._mark = source.suffix.lower() == ".csv" and source.exists() and has_mark(source)
         self.ending = kind.value
 
     def plan(self) -> dict[str, Any]:
@@ -135,7 +138,7 @@ class _TableWork:
     def _score_into(self, table: pa.Table, file: Path, first: bool) -> PartCounts:
         scored, counts = score_part(self._score, table, self._language, self._known)
         keep_counts(file, counts)
-        write_part(scored, file, self._kind, header=first)
+        write_part(scored, file, self._kind, header=first, mark=self._mark)
         return counts
 
 
@@ -181,7 +184,17 @@ def columns_of(score: Score, table: pa.Table, known: Known = _NOTHING) -> Column
             continue
         if meant.input in found:
             raise TableFileError(f"Two columns hold the input {meant.input}; keep one of them.")
-        found[meant.input] = _numbers(meant, table.column(name).combine_chunks())
+        try:
+            found[meant.input] = _numbers(meant, table.column(name).combine_chunks())
+        except UnitError:
+            raise TableFileError(
+                f"The column of {meant.input} names a unit that is not understood; expected "
+                f"{INPUTS[meant.input].unit or 'none'} or one that converts to it (UCUM)."
+            ) from None
+        except pa.ArrowException:
+            raise TableFileError(
+                f"The column of {meant.input} holds neither numbers nor text."
+            ) from None
     for name in wanted & known.inputs.keys() - found.keys():
         found[name] = np.full(table.num_rows, read_value(name, known.inputs[name]).value)
     return found

@@ -1,5 +1,6 @@
 """Tables of people on disk: CSV, Parquet and newline-delimited JSON, read and written in parts."""
 
+import codecs
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -61,26 +62,64 @@ def read_parts(path: Path, skip: int = 0) -> Iterator[pa.Table]:
         # The first line of Arrow's text names the row; what follows may quote it.
         told = str(error).splitlines()[0].partition(", got")[0][:200]
         raise TableFileError(f"{path.name} is not a readable table: {told}") from None
+    except UnicodeDecodeError:
+        raise TableFileError(
+            f"{path.name} is text in neither UTF-8, UTF-16 nor GB18030 (GBK); save it as UTF-8."
+        ) from None
+
+
+def encoding_of(path: Path) -> str:
+    """Return how a CSV file is written: UTF-8, UTF-16 by its mark, else GB18030, of which GBK and
+    GB 2312 are parts: what spreadsheets in Chinese save.
+    """
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    with path.open("rb") as file:
+        start = file.read(2)
+        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        try:
+            decode(start)
+            while block := file.read(_CSV_BLOCK_BYTES):
+                decode(block)
+            decode(b"", True)
+        except UnicodeDecodeError:
+            return "gb18030"
+    return "utf-8"
+
+
+def has_mark(path: Path) -> bool:
+    """Whether a CSV file comes from a spreadsheet that takes UTF-8 only with a byte order mark."""
+    with path.open("rb") as file:
+        marked = file.read(3) == codecs.BOM_UTF8
+    return marked or encoding_of(path) != "utf-8"
+
+
+def _header(path: Path, encoding: str) -> tuple[list[str], str]:
+    """Return the names of the columns and what stands between them."""
+    with path.open(encoding=encoding, newline="") as file:
+        header = file.readline().removeprefix("\ufeff").strip("\r\n")
+    delimiter = max(",;\t", key=header.count)
+    names = pa.csv.open_csv(
+        pa.BufferReader(f"{header}\n".encode() * 2),
+        parse_options=pa.csv.ParseOptions(delimiter=delimiter),
+    ).schema.names
+    return names, delimiter
 
 
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     # Everything as text: a column of numbers in which one cell is a word must not end the reading,
     # and what goes out must be what came in, digit for digit.
-    with path.open("rb") as file:
-        header = file.readline().decode("utf-8-sig").strip()
-    names = pa.csv.open_csv(
-        pa.BufferReader(f"{header}\n".encode() * 2),
-        read_options=pa.csv.ReadOptions(),
-    ).schema.names
+    encoding = encoding_of(path)
+    names, delimiter = _header(path, encoding)
     if len(set(names)) != len(names):
         raise TableFileError(f"{path.name} has two columns of the same name; rename one.")
     yield from pa.csv.open_csv(
         path,
-        read_options=pa.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+        read_options=pa.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES, encoding=encoding),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         ),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
     )
 
 
@@ -109,13 +148,20 @@ def _in_parts(batches: Iterator[pa.RecordBatch], skip: int) -> Iterator[pa.Table
         yield pa.Table.from_batches(waiting)
 
 
-def write_part(table: pa.Table, path: Path, kind: TableFormat, *, header: bool) -> None:
-    """Write one part of a table so that it is whole or absent, whatever happens."""
+def write_part(
+    table: pa.Table, path: Path, kind: TableFormat, *, header: bool, mark: bool = False
+) -> None:
+    """Write one part of a table so that it is whole or absent, whatever happens.
+
+    `mark` begins CSV with a byte order mark, without which spreadsheets take UTF-8 for what they
+    saved.
+    """
     draft = path.with_suffix(".draft")
     if kind is TableFormat.CSV:
-        pa.csv.write_csv(
-            table, draft, pa.csv.WriteOptions(include_header=header, quoting_style="needed")
-        )
+        options = pa.csv.WriteOptions(include_header=header, quoting_style="needed")
+        with draft.open("wb") as out:
+            out.write(codecs.BOM_UTF8 if header and mark else b"")
+            pa.csv.write_csv(table, out, options)
     else:
         pa.parquet.write_table(table, draft)
     draft.replace(path)

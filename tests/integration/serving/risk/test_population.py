@@ -17,6 +17,7 @@ import pytest
 from models.risk.assessment import assess, read_person
 from models.risk.registry import find
 from serving.risk import table_files
+from serving.risk.known import read_known
 from serving.risk.population import score_file
 from serving.risk.table_files import PART_ROWS, TableFileError
 from tests.risk_samples import VILLAGER
@@ -176,3 +177,60 @@ def test_input_and_output_must_differ(tmp_path: Path) -> None:
         score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "in.csv")
     with pytest.raises(TableFileError, match="does not exist"):
         score_file(CHINA_PAR, tmp_path / "none.csv", tmp_path / "out.csv")
+
+
+CHINESE = (
+    "姓名,年龄,性别,收缩压（mmHg）,总胆固醇(mg/dL),高密度脂蛋白胆固醇,腰围,现在吸烟,糖尿病,服用降压药,城乡,南北方,父母或兄弟姐妹患心脑血管病\r\n"
+    "张三,60,男,145,200,1.1,92,是,否,1,农村,北方,无\r\n"
+    "李四,60,1,145.0,200,1.1,92,TRUE,0.0,是,rural,north,0\r\n"
+    "王五,６０,M,,200,1.1,92,1,0,1,农村,北方,0\r\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16"])
+def test_what_spreadsheets_in_chinese_save_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "in.csv").write_bytes(CHINESE.encode(encoding))
+
+    score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "out.csv", language="zh")
+
+    written = (tmp_path / "out.csv").read_bytes()
+    # Without the mark, the spreadsheet that saved the file would take UTF-8 for GBK.
+    assert written.startswith(b"\xef\xbb\xbf") == (encoding != "utf-8")
+    rows = list(csv.DictReader(written.decode("utf-8-sig").splitlines()))
+    assert [row["姓名"] for row in rows] == ["张三", "李四", "王五"]
+    same = {**VILLAGER, "total_cholesterol_mmol_l": {"value": 200, "unit": "mg/dL"}}
+    expected = assess(CHINA_PAR, read_person(same, CHINA_PAR)).value
+    assert [float(row["value"]) for row in rows[:2]] == pytest.approx([expected, expected])
+    assert rows[2]["status"] == "missing"
+    assert "收缩压" in rows[2]["reason"]
+
+
+def test_a_unit_in_a_heading_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("收缩压（kg）,年龄\n145,60\n", encoding="utf-8")
+
+    with pytest.raises(TableFileError, match="sbp_mmhg names a unit"):
+        score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "out.csv")
+
+
+def test_semicolons_and_tabs_divide_columns_as_well(tmp_path: Path) -> None:
+    for mark in ";\t":
+        rows = [mark.join(VILLAGER), mark.join(map(str, VILLAGER.values()))]
+        (tmp_path / "in.csv").write_text("\n".join(rows), encoding="utf-8")
+
+        summary = score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "out.csv")
+
+        assert summary.statuses == {"ok": 1}
+
+
+def test_what_holds_for_everybody_fills_what_is_absent(tmp_path: Path) -> None:
+    told = {name: str(value) for name, value in VILLAGER.items() if name != "region_of_china"}
+    (tmp_path / "in.csv").write_text(
+        ",".join(told) + "\n" + ",".join(told.values()) + "\n", encoding="utf-8"
+    )
+
+    without = score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "a.csv")
+    known = read_known(["region_of_china=north"])
+    stated = score_file(CHINA_PAR, tmp_path / "in.csv", tmp_path / "b.csv", known=known)
+
+    assert without.refusals == {"missing:region_of_china": 1}
+    assert stated.statuses == {"ok": 1}
