@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from models.evidence import Heat
 from models.findings import Decision, PreRead, Region, Text, Verdict
 from serving.answers import NOTICE
-from serving.evidence import Heat
 from serving.finding_words import VERDICT_WORDS, finding_sentence
 from serving.lettering import Ink, draw_text, wrap
 from serving.recognition import Reading

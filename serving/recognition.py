@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.errors import UnusableImageError
+from models.evidence import Heat, heat_of, regions_of
 from models.findings import Decision, Finding, ImageQuality, PreRead, Region, Verdict
 from models.observation import COMPONENTS
 from models.package import Label, ModelPackage
 from models.preprocessing import ImageKind, as_input, resize
 from models.radiograph import Radiograph
 from models.tile import Tile
-from serving.evidence import Heat, heat_of, regions_of
 from serving.gate import Judgement, judge_pixels, judge_use, refuse_unreadable, with_scale
 from serving.image_quality import measure_quality
 from serving.imaging import DEFAULT_LIMITS, ImageLimits, read_radiograph, read_tile

@@ -30,6 +30,8 @@ from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own 
 
 _BLUR_RADIUS_PX = 4
 _FIELD_CELLS = 4
+FIELD_PX = 4
+"""Pixels of the network's input on each side of a cell of a moved field."""
 WHITE = 255.0
 
 
@@ -93,21 +95,36 @@ class AcquisitionAugmentation(RandomizableTransform):
 
         `positive`, shape (n,), says which show a finding; it steers the counter-shift alone.
         """
+        return self.with_fields(images, positive, None)[0]
+
+    def with_fields(
+        self, images: Tensor, positive: NDArray[np.bool_], fields: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return changed copies of `images`, and `fields` moved as they are.
+
+        `fields`, shape (n, 1, rows, columns), says from 0 to 1 what belongs to the lungs; it comes
+        back on a grid of a quarter of the network's side. What is outside the image is no lung.
+        """
         config = self.config
         count = len(images)
         pushed = (self.R.random(count) < 0.5) * np.where(positive, 1.0, -1.0)
         push = torch.from_numpy((pushed * config.counter_shift).astype(np.float32))
-        changed = self._sharpness(self._geometry(images, push), push)
+        matrix, border = self._geometry(count, push)
+        moved = self._moved(images, matrix, self.side_px, border)
+        if fields is not None:
+            fields = self._moved(fields, matrix, self.side_px // FIELD_PX, "zeros")
+        changed = self._sharpness(moved, push)
         changed = self._tone((changed / WHITE).clamp(1e-3, 1.0), count)
         field = self._normal((count, 1, _FIELD_CELLS, _FIELD_CELLS)) * config.field
         smooth = F.interpolate(field, size=changed.shape[2:], mode="bicubic")
         changed = changed + smooth * config.strength
         deviation = self._uniform(0, config.noise * config.strength, count)
         changed = changed + self._normal(tuple(changed.shape)) * _each(deviation)
-        return self._erase(changed.clamp(0, 1) * WHITE)
+        return self._erase(changed.clamp(0, 1) * WHITE), fields
 
-    def _geometry(self, images: Tensor, push: Tensor) -> Tensor:
-        config, strength, count = self.config, self.config.strength, len(images)
+    def _geometry(self, count: int, push: Tensor) -> tuple[Tensor, str]:
+        """Return where each image is sampled, shape (n, 2, 3), and what lies outside of it."""
+        config, strength = self.config, self.config.strength
         zoom_log = self._uniform(*config.zoom_log, count) + config.counter_zoom * push
         limit = config.anisotropy_log
         stretch_log = self._uniform(-limit, limit, count) + config.counter_aspect * push
@@ -123,8 +140,11 @@ class AcquisitionAugmentation(RandomizableTransform):
         for axis in (0, 1):
             matrix[:, axis, 2] = self._uniform(-config.shift, config.shift, count) * strength
         repeat = self.R.random() < config.repeat_border_probability
-        grid = F.affine_grid(matrix, [count, 1, self.side_px, self.side_px], align_corners=False)
-        border = "border" if repeat else "zeros"
+        return matrix, "border" if repeat else "zeros"
+
+    @staticmethod
+    def _moved(images: Tensor, matrix: Tensor, side: int, border: str) -> Tensor:
+        grid = F.affine_grid(matrix, [len(images), 1, side, side], align_corners=False)
         return F.grid_sample(images, grid, padding_mode=border, align_corners=False)
 
     def _sharpness(self, images: Tensor, push: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.config import TrainConfig
+from training.lung_evaluation import lung_lines
 from training.tables.config import TableConfig
 
 _FIGURES = {
@@ -45,6 +46,7 @@ def render_card(config: TrainConfig, evaluation: Mapping[str, Any], figures: Seq
         _performance(config, evaluation),
         _shift(evaluation) if "scenarios" in evaluation else "",
         _changes(evaluation),
+        "\n".join(lung_lines(evaluation["lungs"])) if "lungs" in evaluation else "",
         _safety(evaluation),
         _graph(evaluation),
         _data(config, evaluation),
@@ -318,10 +320,18 @@ def reproduction(config: TrainConfig | TableConfig, evaluation: Mapping[str, Any
             f"- configuration `{provenance['configuration_digest']}`",
             f"- manifest `{provenance['data']['manifest_digest']}`",
             f"- split `{provenance['data']['split_digest']}`",
+            *_started_from(config),
             "",
             f"Licence: {config.package.licence}.",
         ]
     )
+
+
+def _started_from(config: TrainConfig | TableConfig) -> list[str]:
+    initial = config.network.initial if isinstance(config, TrainConfig) else None
+    if initial is None:
+        return []
+    return [f"- started from {initial.package} {initial.version} `{initial.digest}`"]
 
 
 def _allowed(rule: Mapping[str, Any]) -> str:

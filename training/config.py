@@ -19,6 +19,7 @@ from training.evaluation import EvaluationConfig
 from training.export import ExportConfig
 from training.later import later
 from training.loop import LoopConfig, NetworkConfig, OptimisationConfig, SelectionConfig
+from training.lungs import LungConfig
 from training.packaging import PackageConfig
 from training.quantisation import QuantisationConfig
 from training.reference_fit import ReferenceConfig
@@ -30,7 +31,6 @@ if typing.TYPE_CHECKING:
     from training.tables.config import TableConfig
 
 FOLDER = Path(__file__).parent / "configs"
-COMBINATIONS = ("ensemble", "soup")
 
 
 class ConfigError(DataError):
@@ -86,18 +86,13 @@ class AcquisitionConfig:
 
 @dataclass(frozen=True, slots=True)
 class MembersConfig:
-    """Several trainings with different seeds in one model."""
+    """Several trainings with different seeds, averaged by the one graph that runs them all."""
 
     count: int = 1
-    combine: str = "ensemble"
-    """`ensemble` runs all members in the graph and averages; `soup` averages their weights."""
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.combine not in COMBINATIONS:
-            raise ConfigError(
-                f"members: count {self.count}, combine {self.combine!r}; expected at least 1 and "
-                f"one of {', '.join(COMBINATIONS)}."
-            )
+        if self.count < 1:
+            raise ConfigError(f"members: count {self.count}; expected at least 1.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +120,7 @@ class TrainConfig:
     quantisation: QuantisationConfig = QuantisationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
+    lungs: LungConfig = later(LungConfig())
 
     @property
     def loop(self) -> LoopConfig:
@@ -137,6 +133,7 @@ class TrainConfig:
             self.augmentation,
             self.selection,
             self.tile_augmentation,
+            self.lungs,
         )
 
 

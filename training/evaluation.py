@@ -148,7 +148,7 @@ def measure_robustness(
     part: Evaluated, runner: GraphRunner, config: EvaluationConfig
 ) -> dict[str, Any]:
     """Return what changes of the image do to the figures, and what is left without the lungs."""
-    chosen, pixels = _thinned(part, config)
+    chosen, pixels = thinned(part, config)
     before = _taken(part, chosen, part.probability[chosen])
     result: dict[str, Any] = {"unchanged": _figures(before)}
     for name, change in changes_of(runner.spec.kind).items():
@@ -167,7 +167,7 @@ def measure_scenarios(
     part: Evaluated, runner: GraphRunner, config: EvaluationConfig
 ) -> dict[str, Any]:
     """Return the figures under each acquisition scenario, at the one packaged operating point."""
-    chosen, pixels = _thinned(part, config)
+    chosen, pixels = thinned(part, config)
     positive = np.asarray(part.truth[chosen].any(axis=1))
     result = {}
     for name in SCENARIOS:
@@ -196,7 +196,7 @@ def _figures(part: Evaluated) -> dict[str, float]:
     return metrics.score_all(part.scored(), part.calibration.labels[0].operating_point)
 
 
-def _thinned(
+def thinned(
     part: Evaluated, config: EvaluationConfig
 ) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
     """Return evenly spread positions of about `robustness_images` samples, and their images."""

@@ -22,12 +22,14 @@ from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own 
 
 from models.errors import DataError
 from models.preprocessing import ImageKind, InputSpec
-from training.augmentation import AcquisitionAugmentation, AugmentationConfig
+from training.augmentation import FIELD_PX, AcquisitionAugmentation, AugmentationConfig
 from training.batches import Prepare, PrepareAugmented, level_batch
+from training.initial import InitialConfig, start_from
 from training.later import later
-from training.networks import ImageClassifier, pretrained
-from training.sampling import BalancedSampler
+from training.lungs import LungConfig
+from training.networks import FIELD_STRIDE_PX, ImageClassifier, pretrained
 from training.tile_augmentation import TileAugmentation, TileAugmentationConfig
+from training.training_images import Batch, TrainingImages
 
 LOSSES = ("binary_cross_entropy", "cross_entropy", "focal")
 SCHEDULES = ("cosine", "linear", "constant")
@@ -42,6 +44,8 @@ class NetworkConfig:
     """Stem and first blocks that keep their ImageNet weights; 0 trains everything."""
     dropout: float = 0.3
     drop_path: float = 0.1
+    initial: InitialConfig | None = later(None)
+    """A released package to start from; `None` starts from ImageNet's weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,6 @@ class OptimisationConfig:
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     """Targets are this far from 0 and 1."""
-    mixup_alpha: float = 0.0
-    """Parameter of the beta distribution that mixes pairs; 0 mixes none."""
-    mixup_probability: float = 0.7
-    """Share of the batches that are mixed, where `mixup_alpha` is above 0."""
     ema_decay: float = 0.99
     warm_up_share: float = 0.05
     final_rate_share: float = 0.02
@@ -110,8 +110,11 @@ class LoopConfig:
     augmentation: AugmentationConfig
     selection: SelectionConfig
     tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
+    lungs: LungConfig = later(LungConfig())
 
     def __post_init__(self) -> None:
+        if self.lungs.field and self.input_spec.kind == ImageKind.TILE:
+            raise DataError("lungs.field is for radiographs; a tile of a slide shows none.")
         if self.selection.keep not in ("best", "last"):
             raise DataError(f"selection.keep is {self.selection.keep!r}; expected best or last.")
 
@@ -120,20 +123,6 @@ class LoopConfig:
         if self.input_spec.kind == ImageKind.TILE:
             return TileAugmentation(self.tile_augmentation, self.input_spec.side_px)
         return AcquisitionAugmentation(self.augmentation, self.input_spec.side_px)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingImages:
-    """What a member is trained on."""
-
-    pixels: NDArray[np.uint8]
-    """All stored images of the manifest, shape (samples, rows, columns[, 3])."""
-    targets: NDArray[np.int8]
-    """Shape (samples, labels)."""
-    positions: NDArray[np.intp]
-    """Samples of the training part."""
-    sampler: BalancedSampler
-    """Draws positions within `positions`."""
 
 
 @dataclass(slots=True)
@@ -182,7 +171,10 @@ class MemberTraining:
             config.network.dropout,
             config.network.drop_path,
             config.input_spec.channels,
+            field=config.lungs.field,
         )
+        if config.network.initial is not None:
+            start_from(self.network, config.network.initial)
         self.network.backbone.freeze(config.network.frozen_blocks)
         self.averaged = copy.deepcopy(self.network)
         self.best = copy.deepcopy(self.network.state_dict())
@@ -230,48 +222,47 @@ class MemberTraining:
         steps = images.sampler.config.steps_per_epoch
         for step, drawn in enumerate(images.sampler.epoch(rng)):
             self._schedule(epoch * steps + step, steps * self.config.optimisation.epochs)
-            chosen = images.positions[drawn]
-            found = images.targets[chosen]
-            inputs = self._inputs(images.pixels[chosen], np.asarray(found.any(axis=1)), augment)
-            targets = torch.from_numpy(found.astype(np.float32))
-            losses.append(self._step(*self._mixed(inputs, targets, rng)))
+            losses.append(self._step(self._batch(images, images.positions[drawn], augment, rng)))
             self._average(epoch * steps + step)
             watch.step(step + 1, steps)
         return float(np.mean(losses))
 
-    def _inputs(
+    def _batch(
         self,
-        pixels: NDArray[np.uint8],
-        positive: NDArray[np.bool_],
+        images: TrainingImages,
+        chosen: NDArray[np.intp],
         augment: Augmentation,
-    ) -> Tensor:
-        spec = self.config.input_spec
+        rng: np.random.Generator,
+    ) -> Batch:
+        config, spec = self.config.optimisation, self.config.input_spec
+        found = images.targets[chosen]
+        positive = np.asarray(found.any(axis=1))
+        targets = torch.from_numpy(found.astype(np.float32))
+        if images.kept_to_lungs is not None:
+            chests, targets = images.kept_to_lungs.draw(chosen, targets, rng)
+            assert isinstance(augment, AcquisitionAugmentation)  # noqa: S101 - of radiographs
+            changed, lungs = augment.with_fields(chests.images, positive, chests.lungs)
+            assert lungs is not None  # noqa: S101 - they were given
+            field = F.avg_pool2d(lungs, FIELD_STRIDE_PX // FIELD_PX)
+            return Batch(PrepareAugmented(spec)(changed), smoothed(targets, config), field)
+        pixels = images.pixels[chosen]
         if augment.config.strength == 0:
             inputs: Tensor = Prepare(spec)(pixels)
         else:
             inputs = PrepareAugmented(spec)(augment(level_batch(pixels), positive))
-        return inputs
+        return Batch(inputs, smoothed(targets, config))
 
-    def _mixed(
-        self, inputs: Tensor, targets: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Mix pairs of images and targets (Zhang et al., arXiv:1710.09412)."""
+    def _step(self, batch: Batch) -> float:
         config = self.config.optimisation
-        targets = smoothed(targets, config)
-        if not config.mixup_alpha or rng.random() >= config.mixup_probability:
-            return inputs, targets
-        share = float(rng.beta(config.mixup_alpha, config.mixup_alpha))
-        order = torch.from_numpy(rng.permutation(len(inputs)))
-        return (
-            share * inputs + (1 - share) * inputs[order],
-            share * targets + (1 - share) * targets[order],
-        )
-
-    def _step(self, inputs: Tensor, targets: Tensor) -> float:
-        config = self.config.optimisation
+        inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
         with _autocast(config.precision):
-            logits = self.network(inputs.contiguous(memory_format=torch.channels_last))
-        loss = loss_of(logits.float(), targets, config)
+            if batch.field is None:
+                loss = loss_of(self.network(inputs).float(), batch.targets, config)
+            else:
+                logits, told = self.network.with_field(inputs)
+                loss = loss_of(logits.float(), batch.targets, config)
+                taught = F.binary_cross_entropy_with_logits(told.float(), batch.field)
+                loss = loss + self.config.lungs.field_weight * taught
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_norm)
@@ -302,7 +293,10 @@ class MemberTraining:
 
     def _optimiser(self) -> torch.optim.AdamW:
         trained = [p for p in self.network.backbone.parameters() if p.requires_grad]
-        groups = [{"params": trained}, {"params": list(self.network.classify.parameters())}]
+        last = [*self.network.classify.parameters()]
+        if self.network.field is not None:
+            last += self.network.field.parameters()
+        groups = [{"params": trained}, {"params": last}]
         config = self.config.optimisation
         return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
 

@@ -3,19 +3,19 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from datasets.splits import Part
 from training import metrics
 from training.config import TrainConfig
 from training.evaluation import epoch_scores
-from training.loop import MemberTraining, Predict, TrainingImages, Watch
-from training.networks import ImageClassifier, mean_weights
+from training.loop import MemberTraining, Predict, Watch
+from training.lung_batches import LungBatches
 from training.released_graph import ReleasedGraph
 from training.sampling import BalancedSampler
 from training.scenarios import SCENARIOS, apply_scenario
 from training.study_data import StudyData
+from training.training_images import TrainingImages
 
 MemberScores = list[dict[str, float]]
 """The validation scores of each epoch of one member."""
@@ -36,7 +36,7 @@ def train_members(
         checkpoint = folder / f"member-{member}.pt"
         networks.append(training.run(images, judge, checkpoint, watch))
         scores.append(training.progress.scores)
-    return ReleasedGraph(_combined(config, networks), config.graph), scores
+    return ReleasedGraph(networks, config.graph), scores
 
 
 class EpochJudge:
@@ -83,10 +83,12 @@ def _training_images(config: TrainConfig, study: StudyData) -> TrainingImages:
         sampler = BalancedSampler.of_findings(
             config.sampling, study.positive[chosen], study.propensity[chosen]
         )
-    return TrainingImages(study.pixels, targets, chosen, sampler)
+    return TrainingImages(study.pixels, targets, chosen, sampler, _kept_to_lungs(config, study))
 
 
-def _combined(config: TrainConfig, networks: list[ImageClassifier]) -> list[ImageClassifier]:
-    with torch.no_grad():
-        soup = config.members.combine == "soup" and len(networks) > 1
-        return [mean_weights(networks)] if soup else networks
+def _kept_to_lungs(config: TrainConfig, study: StudyData) -> LungBatches | None:
+    if study.lungs is None:
+        return None
+    chosen = study.indices(Part.TRAINING)
+    positive = study.positive[chosen]
+    return LungBatches(config.lungs, study.pixels, study.lungs, chosen[positive], chosen[~positive])

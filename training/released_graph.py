@@ -2,9 +2,10 @@
 
 From one input of shape (n, 1, side, side):
     logits          (n, labels)
-    activation_map  (n, labels, side / 32, side / 32): class activation mapping (Zhou et al., CVPR
-                    2016), exact here because pooling and the linear layer commute; the mean of a
-                    map plus the layer's bias is the logit
+    activation_map  (n, labels, cells, cells), of 32 pixels each, or 16 of a network with a field:
+                    class activation mapping (Zhou et al., CVPR 2016), exact here because pooling
+                    and the linear layer commute; the mean of a map plus the layer's bias is the
+                    logit
     embedding       (n, features): pooled features that the out-of-distribution check looks at
 """
 
@@ -13,7 +14,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  the name that PyTorch's own pages use
 
 from models.errors import DataError
 from training.later import later
@@ -69,10 +69,10 @@ class ReleasedGraph(nn.Module):
         embeddings: list[Tensor] = []
         for module in self.members:
             member = cast(ImageClassifier, module)
-            last, tapped = member.backbone.with_taps(views, self.config.embedding_blocks)
-            maps.append(F.conv2d(last, member.classify.weight[:, :, None, None]))
+            seen = member.see(views, self.config.embedding_blocks)
+            maps.append(seen.maps)
             biases.append(member.classify.bias)
-            embeddings.append(self._embedding(last, tapped))
+            embeddings.append(self._embedding(seen.last, seen.tapped))
         activation_map = torch.stack(maps).mean(0) if len(maps) > 1 else maps[0]
         embedding = embeddings[0]
         if self.config.views > 1:

@@ -20,6 +20,7 @@ from training.evaluation import (
 from training.export import OPSET, parity_facts
 from training.far_inputs import far_inputs
 from training.graphs import Graphs
+from training.lung_evaluation import measure_lungs
 from training.members import MemberScores
 from training.provenance import config_digest, libraries, source_code
 from training.quantisation import gate_facts
@@ -55,6 +56,15 @@ def evaluate(
     }
     if study.acquisition.measured:
         measured["scenarios"] = measure_scenarios(test, graphs.runner, config.evaluation)
+    if study.lungs is not None:
+        measured["lungs"] = measure_lungs(
+            test,
+            graphs.outputs[Part.TEST].activation_map,
+            study.lungs[study.indices(Part.TEST)],
+            graphs.runner,
+            config.evaluation,
+            config.seed,
+        )
     return measured
 
 

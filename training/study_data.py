@@ -1,6 +1,6 @@
 """The data of one training: images, labels, split, acquisition. Computed once and then the same."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from datasets.acquisition import (
 )
 from datasets.duplicates import difference_hashes
 from datasets.images import decoded
+from datasets.lung_field import LAYOUT, LungFinder
 from datasets.manifest import Manifest
 from datasets.reading import read
 from datasets.reviews import read_reviews
@@ -36,6 +37,8 @@ class StudyData:
     """Probability of a finding given the acquisition, shape (samples,); a half where it was not
     measured."""
     acquisition: AcquisitionConfig
+    lungs: NDArray[np.uint8] | None = None
+    """Where the lungs are, shape (samples, cells, cells); of a model that is kept to them."""
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -93,7 +96,25 @@ def read_study_data(
         config.split.lent,
     )
     propensity = _propensity(config.acquisition, manifest, grey)
-    return StudyData(manifest, pixels, split, propensity, config.acquisition)
+    study = StudyData(manifest, pixels, split, propensity, config.acquisition)
+    return study if not config.lungs.field else replace(study, lungs=_lungs(study, config, cache))
+
+
+def _lungs(study: StudyData, config: TrainConfig, cache: Path) -> NDArray[np.uint8]:
+    """Return where the lungs of each image are, from a finder fitted to the training part alone."""
+    split = study.split.digest_for(study.manifest).removeprefix("sha256:")
+    key = f"{split[:16]}-{study.pixels.shape[1]}px-{config.seed}-{LAYOUT}"
+    path = cache / f"{study.manifest.source}-lungs-{key}.npy"
+    if not path.exists():
+        chosen = study.indices(Part.TRAINING)
+        finder = LungFinder.fit(
+            np.asarray(study.pixels[chosen[~study.positive[chosen]]]), config.seed
+        )
+        part = path.with_suffix(".part.npy")
+        np.save(part, finder(study.pixels))
+        part.rename(path)
+    found: NDArray[np.uint8] = np.load(path, allow_pickle=False)
+    return found
 
 
 def luminance(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:

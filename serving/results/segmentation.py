@@ -13,8 +13,8 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from models.evidence import REGION_LEVEL, Heat
 from models.findings import Finding
-from serving.evidence import REGION_LEVEL, Heat
 from serving.results import terms
 from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker
 from serving.results.identity import ResultKind, result_uid, series_uid

@@ -48,6 +48,7 @@ def contents(folder: Path, **changes: Any) -> Contents:
         onnx=tiny_graph(folder / "fp32.onnx"),
         onnx_int8=tiny_graph(folder / "int8.onnx", gain=1.01),
         card="# Tiny · 小型\n",
+        map_cells=SIDE_PX // 32,
         figures=(figure,),
     )
     return replace(whole, **changes)

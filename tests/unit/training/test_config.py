@@ -78,7 +78,6 @@ def test_nothing_stands_for_an_optional_value(tmp_path: Path) -> None:
         ({"augmentation": ["x"]}, r"augmentation is \['x'\], expected dict"),
         ({"data": {"images": "all"}}, r"data\.images is 'all', expected int"),
         ({"members": {"count": 0}}, "count 0"),
-        ({"members": {"combine": "vote"}}, "'vote'; expected at least 1 and one of ensemble, soup"),
         ({"extends": "no-such-base"}, "no training configuration 'no-such-base'; known are"),
     ],
 )

@@ -11,9 +11,9 @@ from training.networks import (
     FEATURES,
     STAGES,
     EfficientNetLite0,
+    Field,
     ImageClassifier,
     SameConv,
-    mean_weights,
     pretrained,
 )
 
@@ -174,10 +174,42 @@ def test_dropped_paths_keep_the_expectation() -> None:
     assert (drawn.mean(0) - expected[0]).abs().max() < 0.15 * expected.abs().max()
 
 
-def test_mean_weights_are_the_mean() -> None:
-    torch.manual_seed(0)
-    networks = [ImageClassifier(2) for _ in range(3)]
-    averaged = mean_weights(networks).state_dict()
-    for name, value in averaged.items():
-        expected = torch.stack([each.state_dict()[name] for each in networks]).mean(0)
-        torch.testing.assert_close(value, expected)
+def with_field(seed: int) -> ImageClassifier:
+    torch.manual_seed(seed)
+    network = ImageClassifier(2, field=True).eval()
+    nn.init.normal_(network.classify.weight, std=0.3)
+    nn.init.normal_(network.classify.bias)
+    return network
+
+
+@torch.inference_mode()
+def test_mean_of_the_maps_and_bias_is_the_logit_with_a_field_too() -> None:
+    network = with_field(0)
+    seen = network.see(image(3), (4, 10))
+    assert seen.field is not None
+    assert seen.maps.shape == (2, 2, SIDE // 16, SIDE // 16)
+    assert seen.field.shape == (2, 1, SIDE // 16, SIDE // 16)
+    assert [tuple(each.shape[1:]) for each in seen.tapped] == [(40, 8, 8), (112, 4, 4)]
+    expected = seen.maps.mean((2, 3)) + network.classify.bias
+    torch.testing.assert_close(network(image(3)), expected)
+
+
+@torch.inference_mode()
+def test_outside_of_the_field_nothing_counts() -> None:
+    told = torch.full((1, 1, 4, 4), -5.0)
+    told[:, :, 1:3, 1:3] = 5.0
+    weight = Field().weigh(told)[0, 0]
+    assert weight[1:3, 1:3].min() > 0
+    assert weight.sum() == weight[1:3, 1:3].sum()
+    # A field of a quarter of the image weighs nearly as much as all of it.
+    assert weight.mean() == pytest.approx(0.25 / 0.30, rel=0.01)
+
+
+@torch.inference_mode()
+def test_without_a_field_in_the_image_the_bias_alone_answers() -> None:
+    network = with_field(1)
+    assert network.field is not None
+    nn.init.zeros_(network.field.tell.weight)
+    nn.init.constant_(network.field.tell.bias, -9.0)
+    expected = network.classify.bias.expand(2, -1)
+    torch.testing.assert_close(network(image(4)), expected, atol=0, rtol=0)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from serving.evidence import heat_of, regions_of
+from models.evidence import heat_of, regions_of
 
 
 def activation(*peaks: tuple[int, int, float]) -> np.ndarray:
