@@ -24,8 +24,8 @@ class Reader:
 
     def __init__(self, model: str, side_px: int) -> None:
         config = load_config(model)
-        members = config.members.count if config.members.combine == "ensemble" else 1
-        networks = [pretrained(len(config.package.labels), 0.0, 0.0) for _ in range(members)]
+        labels, field = len(config.package.labels), config.lungs.field
+        networks = [pretrained(labels, 0.0, 0.0, field=field) for _ in range(config.members.count)]
         self._network = ReleasedGraph(networks, config.graph).eval()
         self._transforms = Compose(
             [

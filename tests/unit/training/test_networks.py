@@ -210,6 +210,7 @@ def test_without_a_field_in_the_image_the_bias_alone_answers() -> None:
     network = with_field(1)
     assert network.field is not None
     nn.init.zeros_(network.field.tell.weight)
+    assert network.field.tell.bias is not None
     nn.init.constant_(network.field.tell.bias, -9.0)
     expected = network.classify.bias.expand(2, -1)
     torch.testing.assert_close(network(image(4)), expected, atol=0, rtol=0)
