@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Protocol
 
 from sqlalchemy import Engine
@@ -289,8 +290,12 @@ POST = GuardPost()
 
 
 def _address(scope: Scope) -> str | None:
+    """Return the address that the request came from; a proxy may say what is none."""
     client = scope.get("client")
-    return client[0] if client else None
+    try:
+        return str(ip_address(client[0])) if client else None
+    except ValueError:
+        return None
 
 
 def _slow_down(limit: RateLimit, caller: str) -> None:

@@ -18,6 +18,7 @@ from serving.jobs.delivering import Sender
 from serving.jobs.listing import JobLine, list_jobs
 from serving.jobs.reading import StudyReader
 from serving.jobs.tables import PRE_READS
+from serving.jobs.work import Hooks
 from serving.jobs.worker import Worker, WorkerConfig
 from serving.objects import open_objects
 from serving.outside import Leaving
@@ -77,12 +78,17 @@ class Bench:
         self.pacs = Pacs()
         self.reader = StudyReader(self.archive, SHELF)
 
-    def worker(self, text: str = NODE, senders: Mapping[str, Sender] | None = None) -> Worker:
+    def worker(
+        self,
+        text: str = NODE,
+        senders: Mapping[str, Sender] | None = None,
+        hooks: Hooks | None = None,
+    ) -> Worker:
         config = WorkerConfig(f"sqlite:///{self.home}/jobs.sqlite3", self.home)
         node = parse_node(text)
         leaving = Leaving(self.archive, SHELF, node.destinations, self.home)
         found = {"pacs": self.pacs, **(senders or {})}
-        return Worker(config, self.archive, self.reader, node, found, leaving)
+        return Worker(config, self.archive, self.reader, node, found, leaving, hooks=hooks)
 
     def receive(self, dataset: Dataset, source: str) -> None:
         stream = BytesIO()

@@ -19,7 +19,7 @@ from serving.doors.users import account_json
 from serving.identity import accounts, institutions, keys
 from serving.identity.records import Tier
 from serving.policy import Action, Role, Target
-from serving.relations import list_overrides
+from serving.relations import find_override, list_overrides
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -177,6 +177,16 @@ def list_emergencies(*, as_json: bool) -> None:
     show_rows(
         found, ("id", "actor", "institution", "patient", "begun_at", "reviewed_by"), as_json=as_json
     )
+
+
+def show_emergency(override: str, *, as_json: bool) -> None:
+    """Show an emergency override with the person's own words."""
+    with open_guard() as guard:
+        found = find_override(guard.engine, override)
+        target = Target("emergency_override", object_id=f"override-{found.id}")
+        permit(guard, "emergencies.show", Action.REVIEW_EMERGENCY, target)
+    told = f"{found.actor}, {found.begun_at.isoformat()}, {found.patient}: {found.reason}"
+    _tell({**override_json(found), "reason": found.reason}, told, as_json)
 
 
 def _word(words: type[_Word], given: str, what: str) -> _Word:

@@ -24,7 +24,7 @@ keys_app = typer.Typer(
     no_args_is_help=True, help="Keys of programs: make, list and revoke them. / 程序密钥"
 )
 emergencies_app = typer.Typer(
-    no_args_is_help=True, help="Emergency overrides: list them, note a review. / 紧急调阅"
+    no_args_is_help=True, help="Emergency overrides: list them, read why. / 紧急调阅"
 )
 
 
@@ -156,6 +156,16 @@ def list_emergencies(json: Json = False) -> None:
     from serving.cli import identity
 
     identity.list_emergencies(as_json=json)
+
+
+@emergencies_app.command("show")
+def show_emergency(
+    override: Annotated[str, typer.Argument(help="Number of the override.")], json: Json = False
+) -> None:
+    """Show one with the reason in the person's own words."""
+    from serving.cli import identity
+
+    identity.show_emergency(override, as_json=json)
 
 
 def add_identity_commands(app: typer.Typer) -> None:

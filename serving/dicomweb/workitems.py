@@ -66,6 +66,8 @@ async def change_state(request: Request) -> Response:
             "IN PROGRESS, COMPLETED or CANCELED.",
         )
     transaction = text_of(body, TRANSACTION)
+    if transaction and not is_uid(transaction):
+        raise Problem(HTTPStatus.BAD_REQUEST, "The Transaction UID (0008,1195) is not a UID.")
     await _work(request, lambda worklist: worklist.change_state(uid, State(wanted), transaction))
     return Response(status_code=HTTPStatus.OK)
 

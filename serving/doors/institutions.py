@@ -63,6 +63,7 @@ async def _add(request: Request) -> Response:
     access = access_of(request)
     given = await _NEW.read(request)
     access.require(Target("institution", object_id=given["id"]))
+    await access.settled()
     await asyncio.to_thread(
         institutions.add_institution,
         access.guard.engine,
@@ -79,6 +80,7 @@ async def _set_referrals(request: Request) -> Response:
     access = access_of(request)
     given = await _REFERS_TO.read(request)
     access.require(Target("institution"))
+    await access.settled()
     await asyncio.to_thread(
         institutions.set_referrals,
         access.guard.engine,

@@ -69,6 +69,7 @@ async def _add(request: Request) -> Response:
     given = await _NEW.read(request)
     scopes = given.get("scopes")
     access.require(Target("key"))
+    await access.settled()
     key = await asyncio.to_thread(
         keys.make_key,
         access.guard.engine,
@@ -86,6 +87,7 @@ async def _revoke(request: Request) -> Response:
     access = access_of(request)
     key_id = request.path_params["key"]
     access.require(Target("key"))
+    await access.settled()
     if not await asyncio.to_thread(keys.revoke_key, access.guard.engine, key_id):
         raise Problem(HTTPStatus.NOT_FOUND, "There is no key of this number that is valid.")
     access.guard.credentials.forget()

@@ -2,24 +2,28 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from serving.access import Access, access_of
+from serving.audit import AuditUnavailableError
 from serving.doors.describing import described, refusals
 from serving.doors.patients import NUMBER, PATIENT, pseudonym_in
 from serving.doors.route import Operation, Part, Route
 from serving.json_body import JsonBody
 from serving.persons import Person, erase_person, export_person, personal_records
+from serving.persons.person import PersonalRecords
 from serving.policy import Action, Target
 from serving.privacy.holds import REASON, find_hold, lift_hold, list_holds, place_hold
 from serving.privacy.records import LegalHold
+from serving.problems import Problem
 
+_Result = TypeVar("_Result")
 _PERSON = JsonBody(
     {
         "type": "object",
@@ -63,7 +67,7 @@ def hold_json(hold: LegalHold) -> dict[str, Any]:
 
 async def _export(request: Request) -> Response:
     access, person = await _asked_for(request)
-    pieces = await asyncio.to_thread(export_person, access, request.app.state.persons, person)
+    pieces = await _on_record(export_person, access, request.app.state.persons, person)
     return StreamingResponse(
         pieces,
         media_type="application/zip",
@@ -73,8 +77,25 @@ async def _export(request: Request) -> Response:
 
 async def _erase(request: Request) -> Response:
     access, person = await _asked_for(request)
-    removed = await asyncio.to_thread(erase_person, access, request.app.state.persons, person)
+    removed = await _on_record(erase_person, access, request.app.state.persons, person)
     return JSONResponse({"removed": removed})
+
+
+async def _on_record(
+    work: Callable[[Access, tuple[PersonalRecords, ...], Person], _Result],
+    access: Access,
+    parts: tuple[PersonalRecords, ...],
+    person: Person,
+) -> _Result:
+    """Carry a request out in a thread.
+
+    Raises:
+        Problem: 503, it cannot be recorded.
+    """
+    try:
+        return await asyncio.to_thread(work, access, parts, person)
+    except AuditUnavailableError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
 
 async def _asked_for(request: Request) -> tuple[Access, Person]:

@@ -47,6 +47,14 @@ _CHANGE = JsonBody(
         "properties": {"old": _PASSWORD, "new": _PASSWORD},
     }
 )
+_ENROL = JsonBody(
+    {
+        "type": "object",
+        "required": ["password"],
+        "additionalProperties": False,
+        "properties": {"password": _PASSWORD},
+    }
+)
 _CODE = JsonBody(
     {
         "type": "object",
@@ -142,6 +150,7 @@ async def _change_password(request: Request) -> Response:
     account = _own(request)
     access.require(Target("account", object_id=account))
     given = await _CHANGE.read(request)
+    await access.settled()
     try:
         await _slowly(
             request,
@@ -150,6 +159,7 @@ async def _change_password(request: Request) -> Response:
             account,
             given["old"],
             given["new"],
+            datetime.now(UTC),
         )
     except accounts.LoginRefusedError as error:
         access.note_result(audit.Outcome.FAILED, error.reason)
@@ -162,7 +172,20 @@ async def _enrol(request: Request) -> Response:
     access = access_of(request)
     account = _own(request)
     access.require(Target("account", object_id=account))
-    uri = await asyncio.to_thread(accounts.enrol_second_factor, access.guard.engine, account)
+    given = await _ENROL.read(request)
+    await access.settled()
+    try:
+        uri = await _slowly(
+            request,
+            accounts.enrol_second_factor,
+            access.guard.engine,
+            account,
+            given["password"],
+            datetime.now(UTC),
+        )
+    except accounts.LoginRefusedError as error:
+        access.note_result(audit.Outcome.FAILED, error.reason)
+        raise Problem(HTTPStatus.FORBIDDEN, str(error)) from None
     return JSONResponse({"uri": uri})
 
 
@@ -171,6 +194,7 @@ async def _confirm(request: Request) -> Response:
     account = _own(request)
     access.require(Target("account", object_id=account))
     given = await _CODE.read(request)
+    await access.settled()
     try:
         await asyncio.to_thread(
             accounts.confirm_second_factor,
@@ -261,7 +285,9 @@ PART = Part(
             "/v1/second-factor",
             _OWN_ACCOUNT,
             _enrol,
-            described("Get a secret for an authenticator application", refused=_REFUSED),
+            described(
+                "Get a secret for an authenticator application", body=_ENROL, refused=_REFUSED
+            ),
         ),
         Route(
             "POST",

@@ -18,6 +18,7 @@ from serving.policy import Action, Target
 from serving.relations import (
     break_glass,
     close_referral,
+    find_override,
     list_overrides,
     list_referrals,
     refer,
@@ -85,6 +86,7 @@ async def _refer(request: Request) -> Response:
     given = await _REFER.read(request)
     patient = pseudonym_in(access.guard, given["patient"])
     access.require(access.own("referral", patient))
+    await access.settled()
     referral = await asyncio.to_thread(
         refer,
         access.guard.engine,
@@ -99,6 +101,7 @@ async def _refer(request: Request) -> Response:
 async def _close(request: Request) -> Response:
     access = access_of(request)
     access.require(access.own("referral"))
+    await access.settled()
     await asyncio.to_thread(
         close_referral,
         access.guard.engine,
@@ -114,6 +117,8 @@ async def _break_glass(request: Request) -> Response:
     given = await _EMERGENCY.read(request)
     patient = pseudonym_in(access.guard, given["patient"])
     access.require(Target("patient", None, patient))
+    # On record before anybody sees anything on its ground, and told where alarms are watched.
+    await access.settled()
     override = await asyncio.to_thread(
         break_glass,
         access.guard.engine,
@@ -122,8 +127,6 @@ async def _break_glass(request: Request) -> Response:
         given["reason"],
         datetime.now(UTC),
     )
-    # On record before anybody sees anything on its ground, and told where alarms are watched.
-    await access.settled()
     _ALERTS.warning("emergency override %s by %s", override.id, access.actor.id)
     return JSONResponse(override_json(override), status_code=HTTPStatus.CREATED)
 
@@ -135,9 +138,18 @@ async def _list_overrides(request: Request) -> Response:
     return JSONResponse({"overrides": [override_json(one) for one in found]})
 
 
+async def _read_override(request: Request) -> Response:
+    access = access_of(request)
+    engine, number = access.guard.engine, request.path_params["override"]
+    override = await asyncio.to_thread(find_override, engine, number)
+    access.require(Target("emergency_override", object_id=f"override-{override.id}"))
+    return JSONResponse({**override_json(override), "reason": override.reason})
+
+
 async def _review(request: Request) -> Response:
     access = access_of(request)
     access.require(Target("emergency_override"))
+    await access.settled()
     await asyncio.to_thread(
         review_override,
         access.guard.engine,
@@ -199,6 +211,17 @@ PART = Part(
             Action.REVIEW_EMERGENCY,
             _list_overrides,
             described("List emergency overrides", refused=_REFUSED),
+        ),
+        Route(
+            "GET",
+            _EMERGENCIES + "/{override}",
+            Action.REVIEW_EMERGENCY,
+            _read_override,
+            described(
+                "Read one with the person's own words",
+                parameters=("override",),
+                refused=_REFUSED,
+            ),
         ),
         Route(
             "POST",

@@ -61,6 +61,8 @@ async def _list(request: Request) -> Response:
 async def _add(request: Request) -> Response:
     access = access_of(request)
     given = await _NEW.read(request)
+    access.require(Target("account"))
+    await access.settled()
     account, password = await asyncio.to_thread(
         accounts.add_account,
         access.guard.engine,
@@ -70,7 +72,6 @@ async def _add(request: Request) -> Response:
         institution=given.get("institution"),
         now=datetime.now(UTC),
     )
-    access.require(Target("account", object_id=account.id))
     # Shown once: its owner must change it at the first login.
     return JSONResponse(
         {**account_json(account), "password": password}, status_code=HTTPStatus.CREATED
@@ -105,6 +106,7 @@ async def _named(request: Request) -> tuple[Access, Account]:
         accounts.find_account, access.guard.engine, request.path_params["user"]
     )
     access.require(Target("account", object_id=account.id))
+    await access.settled()
     return access, account
 
 

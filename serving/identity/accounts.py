@@ -169,14 +169,18 @@ def _refusal(account: Account | None, right: bool, code: str | None, now: dateti
         return "unknown"
     if account.disabled_at is not None:
         return "disabled"
-    # A lock that ends further off than any does was made by a clock since set back.
-    if account.locked_until is not None and now < account.locked_until <= now + LONGEST_LOCK:
+    if _is_locked(account, now):
         return "locked"
     if not right:
         return "password"
     if not account.totp_confirmed:
         return None
     return None if _use_code(account, code or "", now) else "code"
+
+
+def _is_locked(account: Account, now: datetime) -> bool:
+    # A lock that ends further off than any does was made by a clock since set back.
+    return account.locked_until is not None and now < account.locked_until <= now + LONGEST_LOCK
 
 
 def _count_failure(session: Session, account: Account, now: datetime) -> None:
@@ -199,20 +203,40 @@ def _use_code(account: Account, code: str, now: datetime) -> bool:
     return step is not None
 
 
-def change_password(engine: Engine, account_id: str, old: str, new: str) -> None:
+def change_password(engine: Engine, account_id: str, old: str, new: str, now: datetime) -> None:
     """Replace a person's own password and end all sessions.
 
     Raises:
-        LoginRefusedError: `old` is not the password.
+        LoginRefusedError: `old` is not the password, or the account is locked.
         PasswordRefusedError: `new` is too easy to guess.
     """
-    account = find_account(engine, account_id)
-    if not fits(account.password_hash, old):
-        raise LoginRefusedError("password", account.id)
+    account = _require_password(engine, account_id, old, now)
     require_strength(new, account.name)
     if fits(account.password_hash, new):
         raise AccountError("The new password is the old one; choose another.")
     _set_password(engine, account.id, new, must_change=False)
+
+
+def _require_password(engine: Engine, account_id: str, password: str, now: datetime) -> Account:
+    """Return an account whose owner knows the password: a session may be somebody else's by now.
+
+    Guesses count as at a login, so that a session that was taken over is no way to the password.
+
+    Raises:
+        LoginRefusedError: it is not the password, or the account is locked.
+    """
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        account = session.scalar(select(Account).where(Account.id == account_id).with_for_update())
+        right = fits(account.password_hash if account else None, password)
+        if account is not None and _is_locked(account, now):
+            refused = "locked"
+        elif account is not None and right:
+            return account
+        else:
+            refused = "password"
+            if account is not None:
+                _count_failure(session, account, now)
+    raise LoginRefusedError(refused, account_id)
 
 
 def reset_password(engine: Engine, name: str) -> str:
@@ -248,13 +272,14 @@ def disable_account(engine: Engine, name: str, now: datetime) -> Account:
     return account
 
 
-def enrol_second_factor(engine: Engine, account_id: str) -> str:
+def enrol_second_factor(engine: Engine, account_id: str, password: str, now: datetime) -> str:
     """Give an account a new secret and return its URI; it counts once a code confirmed it.
 
     Raises:
+        LoginRefusedError: it is not the password, or the account is locked.
         AccountError: the account has a second factor already.
     """
-    account = find_account(engine, account_id)
+    account = _require_password(engine, account_id, password, now)
     if account.totp_confirmed:
         raise AccountError(
             "The account has a second factor already; an administrator can take it off first."

@@ -31,6 +31,7 @@ from joserfc.jws import JWSRegistry
 from models.errors import ZhuzhenError
 from serving.identity import smart
 from serving.identity.errors import BearerRefusedError
+from serving.identity.institutions import ID
 from serving.identity.published_keys import Get, PublishedKeys, is_protected
 from serving.identity.verified import Verified
 from serving.policy import Actor, ActorKind, Role
@@ -177,7 +178,7 @@ class TokenVerifier:
         institution = claims.get(self._provider.institution_claim)
         if not isinstance(scope, str) or not isinstance(named, list):
             raise BearerRefusedError("token_claims")
-        if institution is not None and not isinstance(institution, str):
+        if institution is not None and not ID.fullmatch(str(institution)):
             raise BearerRefusedError("token_claims")
         program = smart.is_for_a_program(scope)
         roles = frozenset(Role(role) for role in named if role in tuple(Role))

@@ -16,6 +16,8 @@ class Person:
     number: str
     """The patient's number there; never logged or recorded."""
     pseudonym: str
+    has_own_number: bool = True
+    """Whether the institution gave it itself, so that the pseudonym is of its patient alone."""
 
     @classmethod
     def of(
@@ -31,7 +33,7 @@ class Person:
                 institution itself.
         """
         pseudonym = pseudonym_of(keyring, issuer or institution, number)
-        return cls(institution, number.strip(), pseudonym)
+        return cls(institution, number.strip(), pseudonym, issuer in (None, institution))
 
     @property
     def target(self) -> Target:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from sqlalchemy import Engine, Table, delete, select
+from sqlalchemy import ColumnElement, Engine, Table, delete, literal, select
 
 from serving.persons.person import Copy, Person
 from serving.records.tables import METADATA
@@ -11,6 +11,11 @@ from serving.records.tables import METADATA
 _KEPT_BY_LAW = frozenset({"legal_holds", "consents", "emergency_overrides"})
 """What shows on what ground data were used, or may not be erased: kept as the audit record is (PIPL
 articles 47 and 55-56: records of processing; they hold pseudonyms and no words in clear)."""
+
+
+_OWNER = {"consents": "owner", "referrals": "from_id"}
+"""Column that says whose patient it is. Of tables without one, only what is about a number that the
+institution itself gave is its patient's for certain."""
 
 
 class TableRows:
@@ -25,7 +30,7 @@ class TableRows:
         """Yield a file of JSON for each table that knows the person."""
         with self._engine.connect() as connection:
             for table in _tables():
-                query = select(table).where(table.c.patient == person.pseudonym)
+                query = select(table).where(*_of(table, person))
                 rows = [dict(row._mapping) for row in connection.execute(query)]
                 if rows:
                     content = json.dumps(rows, default=str, ensure_ascii=False, indent=1)
@@ -38,9 +43,17 @@ class TableRows:
             # What refers to something goes before it.
             for table in reversed(_tables()):
                 if table.name not in _KEPT_BY_LAW:
-                    gone = delete(table).where(table.c.patient == person.pseudonym)
+                    gone = delete(table).where(*_of(table, person))
                     removed += connection.execute(gone).rowcount
         return removed
+
+
+def _of(table: Table, person: Person) -> tuple[ColumnElement[bool], ...]:
+    """Say which rows are of the person, as a patient of that institution."""
+    named = table.c.patient == person.pseudonym
+    if table.name in _OWNER:
+        return (named, table.c[_OWNER[table.name]] == person.institution)
+    return (named, literal(person.has_own_number))
 
 
 def _tables() -> list[Table]:

@@ -3,6 +3,7 @@
 from serving.relations.break_glass import (
     BreakGlassError,
     break_glass,
+    find_override,
     list_overrides,
     review_override,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "ReferralError",
     "break_glass",
     "close_referral",
+    "find_override",
     "list_overrides",
     "list_referrals",
     "refer",

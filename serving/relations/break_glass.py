@@ -61,6 +61,21 @@ def list_overrides(engine: Engine, *, unreviewed: bool = False) -> list[Emergenc
         return list(session.scalars(query))
 
 
+def find_override(engine: Engine, override_id: str) -> EmergencyOverride:
+    """Return the emergency override of that number.
+
+    Raises:
+        BreakGlassError: there is none.
+    """
+    with Session(engine, expire_on_commit=False) as session:
+        found = session.get(EmergencyOverride, override_id)
+    if found is None:
+        raise BreakGlassError(
+            "There is no emergency override of this number. / 无此编号的紧急调阅。"
+        )
+    return found
+
+
 def review_override(engine: Engine, override_id: str, reviewer: Actor, now: datetime) -> None:
     """Note that somebody looked at an override.
 

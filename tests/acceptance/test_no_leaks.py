@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import socket
 import urllib.parse
 from collections.abc import Iterator
@@ -21,37 +20,7 @@ from serving.doors.route import Route
 from serving.identity.local import passing_key
 from serving.policy import Role
 from tests.dicom_samples import radiograph_file, ramp
-
-CHINESE = "欧阳锋漏"
-LATIN = "Zyxwvutski"
-NUMBER = "ZZMRN90817263"
-BIRTH = "19370219"
-ACCESSION = "ZZACC55667788"
-_TEXTS = (CHINESE, LATIN, NUMBER, BIRTH, "1937-02-19", ACCESSION)
-
-
-def needles() -> dict[bytes, str]:
-    """Every form in which the values could be written down."""
-    found = {}
-    for text in _TEXTS:
-        forms = [text.encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be")]
-        forms += [text.encode("gb18030"), urllib.parse.quote(text).encode()]
-        forms += [json.dumps(text)[1:-1].encode(), text.lower().encode(), text.upper().encode()]
-        forms.append(repr(text.encode())[2:-1].encode())
-        # The middle of what base64 makes of it, wherever it stands.
-        for shift in range(3):
-            encoded = base64.b64encode(b"\0" * shift + text.encode())
-            if len(encoded) >= 16:
-                forms.append(encoded[4:-4])
-        found.update(dict.fromkeys(forms, text))
-    return found
-
-
-_NEEDLES = needles()
-
-
-def leaks(content: bytes, where: str) -> list[str]:
-    return [f"{text} in {where}" for needle, text in _NEEDLES.items() if needle in content]
+from tests.identifiers import ACCESSION, BIRTH, CHINESE, LATIN, NUMBER, leaks, leaks_under
 
 
 @dataclass
@@ -178,10 +147,7 @@ def test_nothing_identifiable_is_left_anywhere(doors: Doors) -> None:
         found += leaks(done.stdout.encode(), f"the audit export as {format_}")
     found += leaks(doors.log.read_bytes(), "the log")
     for folder in (doors.home, doors.scratch):
-        for path in folder.rglob("*"):
-            found += leaks(os.fsencode(path.name), "a file name")
-            if path.is_file():
-                found += leaks(path.read_bytes(), path.relative_to(folder.parent).as_posix())
+        found += leaks_under(folder)
     assert not found
     assert doors.log.read_bytes(), "there is a log to search"
 

@@ -49,7 +49,7 @@ def test_a_new_account_can_change_its_password_and_nothing_else(engine: Engine) 
     actor = accounts.actor_of(log_in(engine, first, name=" Li.Ming "))
     assert actor.scopes == frozenset({Action.MANAGE_OWN_ACCOUNT})
 
-    accounts.change_password(engine, account.id, first, NEW)
+    accounts.change_password(engine, account.id, first, NEW, NOW)
     actor = accounts.actor_of(log_in(engine, NEW))
     assert actor.scopes is None
     assert (actor.id, actor.institution) == (f"account:{account.id}", "county")
@@ -83,7 +83,7 @@ def test_a_password_that_others_try_first_is_refused(engine: Engine, password: s
     account, first = an_account(engine)
 
     with pytest.raises(PasswordRefusedError) as error:
-        accounts.change_password(engine, account.id, first, password)
+        accounts.change_password(engine, account.id, first, password, NOW)
     assert password not in str(error.value)
 
 
@@ -153,7 +153,7 @@ def test_a_reset_unlocks_and_must_be_changed(engine: Engine) -> None:
 
 def test_a_second_factor_counts_once_it_was_confirmed(engine: Engine) -> None:
     account, right = an_account(engine)
-    uri = accounts.enrol_second_factor(engine, account.id)
+    uri = accounts.enrol_second_factor(engine, account.id, right, NOW)
     totp = pyotp.TOTP(parse_qs(urlsplit(uri).query)["secret"][0])
     log_in(engine, right)
 
@@ -169,15 +169,30 @@ def test_a_second_factor_counts_once_it_was_confirmed(engine: Engine) -> None:
     assert refused(engine, right, code=totp.at(later), now=later) == "code"
     assert refused(engine, right, code=totp.at(NOW), now=NOW) == "code"
     with pytest.raises(AccountError):
-        accounts.enrol_second_factor(engine, account.id)
+        accounts.enrol_second_factor(engine, account.id, right, later)
 
     accounts.remove_second_factor(engine, "li.ming")
     log_in(engine, right, now=later + timedelta(hours=1))
 
 
+def test_a_session_is_no_way_to_the_password(engine: Engine) -> None:
+    """Who has taken over somebody's session guesses no more often than at the login."""
+    account, right = an_account(engine)
+    for guess in range(5):
+        with pytest.raises(LoginRefusedError, match="not right"):
+            accounts.enrol_second_factor(engine, account.id, f"guess {guess}", NOW)
+
+    with pytest.raises(LoginRefusedError) as refused:
+        accounts.change_password(engine, account.id, right, NEW, NOW)
+    assert refused.value.reason == "locked"
+    later = NOW + timedelta(seconds=31)
+    accounts.change_password(engine, account.id, right, NEW, later)
+    log_in(engine, NEW, now=later)
+
+
 def test_the_secret_of_the_second_factor_is_encrypted(engine: Engine) -> None:
-    account, _ = an_account(engine)
-    uri = accounts.enrol_second_factor(engine, account.id)
+    account, right = an_account(engine)
+    uri = accounts.enrol_second_factor(engine, account.id, right, NOW)
     secret = parse_qs(urlsplit(uri).query)["secret"][0]
 
     with engine.connect() as connection:

@@ -53,7 +53,7 @@ def name(service: AttachedService) -> Iterator[str]:
         institution=LOCAL,
         now=datetime.now(UTC),
     )
-    accounts.change_password(engine, account.id, first, PASSWORD)
+    accounts.change_password(engine, account.id, first, PASSWORD, datetime.now(UTC))
     yield name
     engine.dispose()
 
@@ -321,6 +321,10 @@ def test_breaking_the_glass_over_http(browser: httpx.Client, keys: dict[Role, st
     listed = browser.get("/v1/emergency-access", headers=auditor)
     assert broken.json()["id"] in listed.text
     assert "昏迷" not in listed.text
+    one = f"/v1/emergency-access/{broken.json()['id']}"
+    assert browser.get(one, headers=auditor).json()["reason"] == given["reason"]
+    assert browser.get(one, headers=doctor).status_code == 403
+    assert browser.get(one + "0", headers=auditor).status_code == 422
     review = f"/v1/emergency-access/{broken.json()['id']}/review"
     assert browser.post(review, headers=auditor).status_code == 204
     assert browser.post(review, headers=auditor).status_code == 422

@@ -10,13 +10,21 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from sqlalchemy import select
 
+from serving.access import Guard
+from serving.audit import Outcome, Purpose
 from serving.destinations import destination_of
 from serving.jobs.listing import JobLine, list_jobs, retry_job, show_job
 from serving.jobs.tables import DELIVERIES
+from serving.jobs.work import Hooks
+from serving.node.access import Gatekeeper
 from serving.outside import OutsideSettingError
 from serving.persons.images import ArchivedImages
 from serving.persons.person import Person
+from serving.policy import Actor, ActorKind, Role
+from serving.privacy import pseudonym_of
+from serving.privacy.consents import Agreement, Consents
 from tests.dicom_validators import iod_errors, needs
+from tests.guards import MemoryRecorder, OneKey
 from tests.node_bench import AwayError, Bench, radiograph
 
 NODE = """
@@ -159,6 +167,46 @@ def test_what_is_sent_again_is_byte_for_byte_the_same(bench: Bench) -> None:
         )
     uids = [str(pydicom.dcmread(BytesIO(data)).SOPInstanceUID) for data in second]
     assert all(uid in str(outgoing) for uid in uids)
+
+
+def test_nothing_leaves_that_was_not_consented_to(bench: Bench) -> None:
+    recorder = MemoryRecorder()
+    keyring = bench.archive.keyring
+    node = Actor("node", ActorKind.PROGRAM, frozenset({Role.SYSTEM}), "local")
+    guard = Guard(bench.engine, recorder, OneKey(node), keyring)
+    hooks = Hooks(permit=Gatekeeper(guard, bench.archive).permit)
+    university = destination_of({"name": "university", "to": "folder:out"}, bench.home)
+    patient = pseudonym_of(keyring, "local", PATIENT["PatientID"])
+    consents = Consents(bench.engine)
+
+    def left() -> int:
+        return len(list((bench.home / "out").glob("*.dcm")))
+
+    with bench.worker(NODE.format(more="send: [images]"), {"university": university}, hooks):
+        bench.receive(radiograph(StudyInstanceUID=generate_uid(), **PATIENT), "quick")
+        (job,) = bench.settled(1)
+        assert job.deliveries == {"pacs": "done", "university": "failed"}
+        assert left() == 0
+        told = {each["destination"]: each for each in show_job(bench.engine, job.id)["deliveries"]}
+        assert "has not consented to research" in told["university"]["reason"]
+        refused = recorder.events[-1]
+        assert (refused.outcome, refused.reason) == (Outcome.DENIED, "no_research_consent")
+        assert (refused.purpose, refused.patient) == (Purpose.RESEARCH, patient)
+
+        given = consents.give(patient, "local", Agreement(Purpose.RESEARCH, "A-1"), "account:1")
+        with bench.engine.begin() as connection:
+            retry_job(connection, job.id)
+        (job,) = bench.settled(1)
+        assert job.deliveries["university"] == "done"
+        assert left() == 1
+
+        consents.withdraw(given.id, "local", "account:1")
+        bench.receive(radiograph(StudyInstanceUID=generate_uid(), **PATIENT), "quick")
+        assert sorted(job.deliveries["university"] for job in bench.settled(2)) == [
+            "done",
+            "failed",
+        ]
+        assert left() == 1
 
 
 def test_erasure_takes_what_waits_to_leave(bench: Bench) -> None:
