@@ -136,7 +136,7 @@ def test_a_login_leaves_the_session_before_it_behind(browser: httpx.Client, name
 
 def test_other_sites_cannot_use_a_session(browser: httpx.Client, name: str) -> None:
     token = log_in(browser, name).json()["csrf_token"]
-    other = httpx.Client(base_url=browser.base_url, trust_env=False)
+    other = httpx.Client(base_url=browser.base_url, timeout=60, trust_env=False)
     foreign = log_in(other, name).json()["csrf_token"]
 
     for headers in (
