@@ -12,7 +12,6 @@ from models.errors import InputError
 from models.risk.assessment import Assessment
 from models.risk.registry import all_usable
 from serving.access import access_of
-from serving.answers import write_json
 from serving.cds_hooks.cards import Card, cards_of, missing_card
 from serving.cds_hooks.feedback import count_feedback, keep_cards, keep_feedback
 from serving.cds_hooks.services import (
@@ -26,6 +25,7 @@ from serving.cds_hooks.services import (
 )
 from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
+from serving.json_answer import json_answer
 from serving.json_body import JsonBody
 from serving.policy import Action
 from serving.problems import Problem
@@ -49,8 +49,8 @@ _SCORES_OF = {
 }
 
 
-async def _discover(_: Request) -> Response:
-    return _json(discovery())
+async def _discover(request: Request) -> Response:
+    return json_answer(request, discovery())
 
 
 async def _call(request: Request) -> Response:
@@ -59,7 +59,7 @@ async def _call(request: Request) -> Response:
     access.require(access.own("assessment"))
     body = await _BODY.read(request)
     cards = await asyncio.to_thread(_answer, request, service, body, access.actor.institution)
-    return _json({"cards": cards})
+    return json_answer(request, {"cards": cards})
 
 
 def _answer(
@@ -96,12 +96,12 @@ async def _feedback(request: Request) -> Response:
         await asyncio.to_thread(keep_feedback, engine, service.id, institution, body)
     except InputError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-    return _json({})
+    return json_answer(request, {})
 
 
 async def _count(request: Request) -> Response:
     counts = await asyncio.to_thread(count_feedback, request.app.state.guard.engine)
-    return _json({"scores": counts})
+    return json_answer(request, {"scores": counts})
 
 
 def _service(request: Request) -> Service:
@@ -117,10 +117,6 @@ def _speaks_chinese(request: Request) -> bool:
     """Chinese unless another language is asked for: most of its readers are in China."""
     asked = request.headers.get("accept-language", "zh").strip().lower()
     return asked.startswith(("zh", "*")) or not asked
-
-
-def _json(value: object) -> Response:
-    return Response(write_json(value), media_type="application/json")
 
 
 _REFUSALS = {

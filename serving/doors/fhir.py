@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from models.errors import InputError
 from serving.access import access_of
-from serving.answers import write_json
 from serving.doors.route import Operation, Part, Route
 from serving.fhir.assessments import bundle_of
 from serving.fhir.operation import read_request
 from serving.fhir.problems import MEDIA_TYPE
+from serving.json_answer import json_answer
 from serving.json_body import JsonBody
 from serving.policy import Action
 from serving.problems import Problem
@@ -34,7 +34,7 @@ async def _assess_risk(request: Request) -> Response:
     access.require(access.own("assessment"))
     body = await _BODY.read(request)
     bundle = await asyncio.to_thread(_assess, body, request.app.state.enabled_scores)
-    return Response(write_json(bundle), media_type=MEDIA_TYPE)
+    return json_answer(request, bundle, MEDIA_TYPE)
 
 
 def _assess(body: dict[str, Any], enabled: frozenset[str]) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def _assess(body: dict[str, Any], enabled: frozenset[str]) -> dict[str, Any]:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
-async def _metadata(_: Request) -> Response:
-    return Response(write_json(capability_statement()), media_type=MEDIA_TYPE)
+async def _metadata(request: Request) -> Response:
+    return json_answer(request, capability_statement(), MEDIA_TYPE)
 
 
 def capability_statement() -> dict[str, Any]:

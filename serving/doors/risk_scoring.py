@@ -17,9 +17,9 @@ from models.risk.registry import UnknownScoreError, all_scores, find, is_on, usa
 from models.risk.score import Score
 from models.risk.units import conversion
 from serving.access import access_of
-from serving.answers import write_json
 from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
+from serving.json_answer import json_answer
 from serving.json_body import JsonBody
 from serving.policy import Action
 from serving.problems import Problem
@@ -70,7 +70,7 @@ async def _score_risk(request: Request) -> Response:
     answer = await asyncio.to_thread(
         _scored, request, asked.get("scores", APPLICABLE), asked["person"]
     )
-    return _json(answer)
+    return json_answer(request, answer)
 
 
 def _scored(request: Request, asked: object, person: Mapping[str, object]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _answer(assessments: list[Assessment], *, everything: bool) -> dict[str, Any
 async def _list_scores(request: Request) -> Response:
     enabled = request.app.state.enabled_scores
     described = [description_of(score, enabled=is_on(score, enabled)) for score in all_scores()]
-    return _json({"scores": described})
+    return json_answer(request, {"scores": described})
 
 
 async def _show_score(request: Request) -> Response:
@@ -127,7 +127,7 @@ async def _show_score(request: Request) -> Response:
     except PackageError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
     enabled = is_on(score, request.app.state.enabled_scores)
-    return _json(description_of(score, enabled=enabled))
+    return json_answer(request, description_of(score, enabled=enabled))
 
 
 def _chosen(request: Request, asked: object) -> list[Score]:
@@ -144,10 +144,6 @@ def _assessed(scores: list[Score], person: Mapping[str, object]) -> list[Assessm
         return assess_all(scores, person)
     except InputError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-
-
-def _json(value: object) -> Response:
-    return Response(write_json(value), media_type="application/json")
 
 
 @contextlib.asynccontextmanager
