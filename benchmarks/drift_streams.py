@@ -22,8 +22,8 @@ from datasets.images import decoded
 from datasets.reading import read
 from datasets.splits import Part, split_by_group
 from models.observation import line_of
+from serving.observations import observed_reading
 from serving.shelf import Shelf
-from serving.watching import observation_of
 from training.config import load_config
 from training.scenarios import Change, blurred, field_of_view, gamma, in_turn, keep, sharpened, tone
 
@@ -41,7 +41,7 @@ CHANGES: Mapping[str, Change] = {
 def main(folder: Path) -> None:
     """Write one file of observations for each change into `folder`."""
     config = load_config(MODEL)
-    manifest = read(config.data.source, Path(os.environ["ZHUZHEN_DATA"]))
+    manifest = read(config.data.description, Path(os.environ["ZHUZHEN_DATA"]))
     pixels = decoded(manifest, 224, folder / "cache")
     fractions, seed = config.split.fractions, config.split.seed
     split = split_by_group(manifest, fractions, seed, difference_hashes(pixels))
@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
                 picture = io.BytesIO()
                 Image.fromarray(change(pixels[at])).save(picture, "PNG")
                 reading = recognizer.read(picture.getvalue())
-                stream.write(line_of(observation_of(reading, "trial")))
+                stream.write(line_of(observed_reading(reading, "trial")))
         print(f"{name}: {len(chosen)} readings", flush=True)
 
 

@@ -1,12 +1,15 @@
 """Codes of what the models can find.
 
-Sources:
-    SNOMED CT, international edition: concepts 233604007 |Pneumonia (disorder)|, 408643008
-    |Infiltrating duct carcinoma of breast (disorder)|, 254626006 |Adenocarcinoma of lung
-    (disorder)|, 254634000 |Squamous cell carcinoma of lung (disorder)|, 17621005 |Normal
-    (qualifier value)|, 53741008 |Coronary arteriosclerosis (disorder)|, 419620001 |Death (event)|.
-    ICD-10, WHO version 2019 (https://icd.who.int/browse10/2019/en): J18.9, C50.9, C34.9, I25.1.
-    ICD-O, WHO third edition, first revision (morphology): 8500/3, 8140/3, 8070/3.
+Sources, each as it was last held against something:
+    SNOMED CT: the concept dictionary of pydicom 3.0 (DICOM PS3.16, context groups 638, 639, 222 and
+    the concepts that pydicom maps from SNOMED RT), which a test compares one by one: 408643008,
+    254626006, 254634000, 17621005, 53741008.
+    ICD-O, third edition, morphology: the SNOMED RT codes of the same numbers in that dictionary
+    (M-85003, M-81403, M-80703), whose M axis is ICD-O's; a test compares them.
+    `TO_CONFIRM`: codes that no dictionary at hand has. They are as HL7's published examples use them
+    (233604007 |Pneumonia|, C-CDA; 419620001 |Death (event)|, EvidenceVariable of R5) or as ICD-10,
+    WHO version 2019 (https://icd.who.int/browse10/2019/en), names them: to be held against a
+    release of the terminology before anything depends on them.
 System URIs: HL7 FHIR R4, http://hl7.org/fhir/R4/terminologies-systems.html.
 """
 
@@ -55,3 +58,15 @@ FINDING_CODES: Mapping[str, tuple[Code, ...]] = {
         Code(ICD_10, "I25.1", "Atherosclerotic heart disease"),
     ),
 }
+
+TO_CONFIRM: frozenset[tuple[str, str]] = frozenset(
+    {
+        (SNOMED_CT, "233604007"),
+        (SNOMED_CT, "419620001"),
+        (ICD_10, "J18.9"),
+        (ICD_10, "C50.9"),
+        (ICD_10, "C34.9"),
+        (ICD_10, "I25.1"),
+    }
+)
+"""System and code of what was written down and not yet held against the terminology itself."""

@@ -9,6 +9,7 @@
     |   +-- PackageNotFoundError  no such model or version in the store
     |   +-- PackageTamperedError  a file does not have the digest it was released with
     |   +-- PackageInvalidError   metadata, calibration or reference do not fit the contract
+    |   +-- OtherKindError        it is intact, but takes another kind of input
     +-- DataError                 a data set, manifest or split that must not be trained on
 
 Messages say what was found, what was expected and what to do next. They may name tags, files
@@ -59,6 +60,17 @@ class PackageTamperedError(PackageError):
 
 class PackageInvalidError(PackageError, ValueError):
     """A file of the package does not fit the contract."""
+
+
+class OtherKindError(PackageError, ValueError):
+    """The package takes another kind of input than it was asked about."""
+
+    def __init__(self, model: str, kind: str) -> None:
+        takes = "named inputs of a person" if kind == "table" else f"a {kind}"
+        super().__init__(f"The model {model} takes {takes}; name one for what was sent.")
+        self.model = model
+        self.kind = kind
+        """What it takes: `radiograph`, `tile` or `table`."""
 
 
 class DataError(ZhuzhenError, ValueError):

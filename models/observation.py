@@ -17,6 +17,8 @@ from models.store import home
 
 COMPONENTS = 8
 """Of the embedding: its place along the package's first principal directions."""
+UNKNOWN = "unknown"
+"""The institution of a sender who belongs to none."""
 OBSERVED, SHADOW = "", "shadow-"
 """Prefixes of the files."""
 
@@ -50,6 +52,8 @@ class Observation:
     """Of the embedding, in standard deviations of the training data; COMPONENTS numbers at most."""
     said: Mapping[str, Said]
     """By finding; empty where the gate refused the input."""
+    sent: str = ""
+    """A keyed pseudonym of the input, which reviews of it have too; empty where there is none."""
     challenger: "Observation | None" = field(default=None)
     """In shadow files: what the challenger said of the same input."""
 
@@ -64,6 +68,8 @@ def line_of(observation: Observation) -> str:
     content = asdict(observation)
     if observation.challenger is None:
         del content["challenger"]
+    if not observation.sent:
+        del content["sent"]
     return json.dumps(content, separators=(",", ":")) + "\n"
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import jsonschema
 
 from models.calibration import Calibration, LabelCalibration
-from models.errors import PackageInvalidError, PackageTamperedError
+from models.errors import OtherKindError, PackageInvalidError, PackageTamperedError
 from models.findings import Code, ModelReference, Text
 from models.intended_use import Rule, rules_from
 from models.preprocessing import InputSpec
@@ -75,12 +75,10 @@ class ModelPackage:
         """The image that goes in.
 
         Raises:
-            PackageInvalidError: it is a model of people, which takes none.
+            OtherKindError: it is a model of people, which takes none.
         """
         if isinstance(self.spec, TableSpec):
-            raise PackageInvalidError(
-                f"{self.reference_to.name} takes named inputs of a person and no image."
-            )
+            raise OtherKindError(self.reference_to.name, self.spec.kind)
         return self.spec
 
     @property
@@ -88,12 +86,10 @@ class ModelPackage:
         """The named inputs that go in.
 
         Raises:
-            PackageInvalidError: it is a model of images.
+            OtherKindError: it is a model of images.
         """
         if isinstance(self.spec, InputSpec):
-            raise PackageInvalidError(
-                f"{self.reference_to.name} takes an image and no inputs of a person."
-            )
+            raise OtherKindError(self.reference_to.name, self.spec.kind)
         return self.spec
 
     @classmethod
@@ -182,14 +178,23 @@ def _json(path: Path) -> Any:
 
 
 def _metadata(root: Path) -> Any:
-    schema_file = resources.files("models").joinpath("metadata.schema.json")
     metadata = _json(root / METADATA)
+    check_metadata(metadata)
+    return metadata
+
+
+def check_metadata(metadata: Any) -> None:
+    """Hold `metadata`, the content of `METADATA`, against its schema.
+
+    Raises:
+        PackageInvalidError: it does not fit; the message names the place.
+    """
+    schema_file = resources.files("models").joinpath("metadata.schema.json")
     try:
         jsonschema.validate(metadata, json.loads(schema_file.read_text("utf-8")))
     except jsonschema.ValidationError as invalid:
         where = "/".join(str(step) for step in invalid.absolute_path) or "the top level"
         raise PackageInvalidError(f"{METADATA}: at {where}: {invalid.message}") from invalid
-    return metadata
 
 
 def _labels(entries: list[dict[str, Any]], calibration: Any) -> tuple[Label, ...]:

@@ -56,6 +56,8 @@ _MONITORED = {
     "readings": "Readings in the latest monitoring report.",
     "shadow_agreement": "Share of inputs on which the challenger decided as the champion.",
     "review_agreement": "Share of reviews that accepted what the model said.",
+    "shadow_review_agreement": "Share of reviewed inputs that both champion and challenger have "
+    "read, on which this version decided as the reviewer.",
 }
 _MONITORED_LABELS = ("model", "version", "institution", "measure")
 

@@ -1,7 +1,7 @@
 """A model of people: from named inputs with units to a risk and what each input adds to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnxruntime as ort
 from models.errors import InputError, PackageInvalidError
 from models.findings import Code, Decision, ModelReference, Reason, Text, Verdict
 from models.intended_use import check
+from models.observation import COMPONENTS
 from models.package import ModelPackage
 from models.radiograph import RadiographFacts
 from models.table import Given, Vector
@@ -68,6 +69,8 @@ class Assessment:
     """Inputs outside what nearly all of the training data show: their curves are constant there."""
     ood_score: float | None = None
     """Distance from the people that the model was made on, 1.0 at the refusal threshold."""
+    position: tuple[float, ...] = ()
+    """Of the inputs together; see `models.observation`. Empty where the model was not asked."""
 
 
 class TabularModel:
@@ -116,8 +119,10 @@ class TabularModel:
             return self._refused(Verdict.OUTSIDE_INTENDED_USE, broken + told)
         logits, contributions, baseline, embedding = self._run(vector.values[np.newaxis])
         score = float(self.package.reference.score(embedding)[0])
+        position = tuple(self.package.reference.position(embedding, COMPONENTS)[0].tolist())
         if not score <= 1.0:
-            return self._refused(Verdict.OUT_OF_DISTRIBUTION, (_too_far(score), *told), score)
+            far = self._refused(Verdict.OUT_OF_DISTRIBUTION, (_too_far(score), *told), score)
+            return replace(far, position=position)
         return Assessment(
             self.package.reference_to,
             Verdict.ACCEPTED,
@@ -127,6 +132,7 @@ class TabularModel:
             vector.missing,
             vector.unusual,
             score,
+            position,
         )
 
     def _run(self, values: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:

@@ -52,7 +52,12 @@ class Stopwatch:
 
 
 class Recognizer:
-    """One model package, ready to read its kind of image, from several threads at once."""
+    """One model package, ready to read its kind of image, from several threads at once.
+
+    Raises:
+        OtherKindError: the package is for people, not for images.
+        PackageInvalidError: its graph cannot be run.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Recognizer:
         precision: Precision = Precision.FP32,
         limits: ImageLimits = DEFAULT_LIMITS,
     ) -> None:
+        self._spec = package.input_spec
         self.package = package
         self._network = Network(package, precision)
         self._limits = limits
@@ -77,29 +83,26 @@ class Recognizer:
             watch.lap("decode")
             return self._close(watch, None, refuse_unreadable(error))
         watch.lap("decode")
-        by_use = with_scale(
-            judge_use(self.package.rules, radiograph.facts), self.package.input_spec
-        )
+        by_use = with_scale(judge_use(self.package.rules, radiograph.facts), self._spec)
         if by_use.verdict is not Verdict.ACCEPTED:
             return self._close(watch, radiograph, by_use)
         return self._look(watch, radiograph, by_use)
 
     def _decoded(self, data: bytes, full_resolution: bool) -> Radiograph | Tile:
-        spec = self.package.input_spec
-        if spec.kind == ImageKind.TILE:
+        if self._spec.kind == ImageKind.TILE:
             return read_tile(data, limits=self._limits)
         return read_radiograph(
             data,
             limits=self._limits,
-            target_side_px=spec.side_px,
+            target_side_px=self._spec.side_px,
             full_resolution=full_resolution,
         )
 
     def _look(self, watch: Stopwatch, radiograph: Radiograph | Tile, by_use: Judgement) -> Reading:
         """Judge by the pixels and, where these are accepted too, say what they show."""
-        grid = resize(radiograph.pixels, self.package.input_spec.side_px)
+        grid = resize(radiograph.pixels, self._spec.side_px)
         quality = measure_quality(radiograph, grid)
-        image = as_input(grid, self.package.input_spec)
+        image = as_input(grid, self._spec)
         watch.lap("prepare")
         output = self._network.run(image)
         watch.lap("network")

@@ -9,12 +9,16 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models.errors import PackageError, PackageNotFoundError
+from models.errors import OtherKindError, PackageError, PackageNotFoundError
+from models.observation import UNKNOWN
 from models.preprocessing import ImageKind
 from serving.access import access_of
 from serving.answers import answer_of, write_json
 from serving.metrics import count_reading
+from serving.model_doors import other_door
+from serving.observations import ImageWatch
 from serving.overlay import draw_overlay, png_of
+from serving.privacy import Keyring
 from serving.problems import Problem
 from serving.recognition import Recognizer
 from serving.settings import Settings
@@ -22,8 +26,6 @@ from serving.shelf import Shelf
 from serving.uploads import Upload, is_multipart, receive
 from serving.watching import Watcher
 
-DOORS = {ImageKind.RADIOGRAPH: "/v1/recognize", ImageKind.TILE: "/v1/classify-pathology"}
-"""Where each kind of image is sent."""
 _SWITCH = {"true": True, "false": False}
 
 
@@ -40,14 +42,15 @@ class Options:
 class ReadingRoom:
     """Reads images of many requests at the same time, on a fixed number of threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keyring: Keyring, watcher: Watcher | None) -> None:
+        """Open the room; `watcher` is told of its readings, under pseudonyms of `keyring`."""
         self._settings = settings
         self._shelf = Shelf(settings.precision)
         # The model that most requests want is loaded before the first of them comes, and a package
         # that must not be loaded keeps the service from starting.
         self._shelf.recognizer(settings.model)
         self._shelf.follow(settings.follow_every_s)
-        self._watcher = Watcher(self._shelf) if settings.observe else None
+        self._watch = ImageWatch(watcher, self._shelf, keyring)
         self._readers = ThreadPoolExecutor(settings.threads, thread_name_prefix="reader")
         # While a thread reads one body, the next is received.
         open_bodies = max(settings.max_open_bodies, 2 * settings.threads)
@@ -57,8 +60,6 @@ class ReadingRoom:
         """Let the readers finish what they have begun."""
         self._shelf.close()
         self._readers.shutdown(cancel_futures=True)
-        if self._watcher is not None:
-            self._watcher.close()
 
     async def answer(self, request: Request, kind: ImageKind) -> Response:
         """Answer one request: one object for one image, `{"results": [...]}` for multipart.
@@ -76,7 +77,7 @@ class ReadingRoom:
             uploads = await receive(request, self._settings)
             access = access_of(request)
             access.require(access.own("image"))
-            sender = access.actor.institution or "unknown"
+            sender = access.actor.institution or UNKNOWN
             loop = asyncio.get_running_loop()
             answers = await asyncio.gather(
                 *(
@@ -101,6 +102,8 @@ class ReadingRoom:
             return await loop.run_in_executor(self._readers, self._shelf.recognizer, model)
         except PackageNotFoundError as error:
             raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
+        except OtherKindError as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, other_door(error)) from error
         except PackageError as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
@@ -110,8 +113,7 @@ class ReadingRoom:
         """Return the answer on one input, ready to be sent: readers do the work, not the loop."""
         reading = recognizer.read(upload.data)
         count_reading(reading.pre_read)
-        if self._watcher is not None:
-            self._watcher.saw(options.model, reading, upload.data, institution)
+        self._watch.saw(options.model, reading, upload.data, institution)
         answer = answer_of(
             reading.pre_read, source=upload.name, intended_use=recognizer.package.statement
         )
@@ -122,13 +124,10 @@ class ReadingRoom:
 
 
 def _require(recognizer: Recognizer, kind: ImageKind) -> None:
-    made_for = ImageKind(recognizer.package.input_spec.kind)
-    if made_for is not kind:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            f"The model {recognizer.package.reference_to.name} reads a {made_for.value}; send it "
-            f"to {DOORS[made_for]}, or name a model for a {kind.value}.",
-        )
+    made_for = recognizer.package.input_spec.kind
+    if made_for != kind:
+        other = OtherKindError(recognizer.package.reference_to.name, made_for)
+        raise Problem(HTTPStatus.BAD_REQUEST, other_door(other))
 
 
 def options_of(request: Request, default_model: str) -> Options:

@@ -25,6 +25,8 @@ from serving.entrance import Entrance
 from serving.identity.errors import RequestRefusedError
 from serving.names import Names
 from serving.problems import Problem
+from serving.settings import Settings
+from serving.watching import watching
 
 _TIMEOUT_S = 420
 """Longer than a body may take to arrive and 64 images to be read; BentoML cuts off what is longer,
@@ -43,9 +45,11 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 @contextlib.asynccontextmanager
 async def _open(app: Starlette) -> AsyncIterator[None]:
-    """Open the guard and every part, in their order; close them in reverse."""
+    """Open the guard, the watcher and every part, in their order; close them in reverse."""
     async with contextlib.AsyncExitStack() as stack:
         app.state.guard = stack.enter_context(POST.manned())
+        observe = Settings.from_environment().observe
+        app.state.watcher = stack.enter_context(watching(observe))
         for part in PARTS:
             if part.open is not None:
                 await stack.enter_async_context(part.open(app))

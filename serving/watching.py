@@ -1,8 +1,8 @@
-"""Keeps measurements of every reading for monitoring, and lets a challenger read along.
+"""Keeps measurements of every answer for monitoring, and lets a challenger read along.
 
-Both happen beside the answer: nothing here can delay or change it. The challenger (`shadow`) reads
-the same bytes on one thread of the lowest priority; nobody sees what it says, it is kept beside
-what the champion said. Where it cannot keep up, inputs are skipped and counted.
+Both happen beside the answer: nothing here can delay or change it. The challenger (`shadow`) is
+asked about the same input on one thread of the lowest priority; nobody sees what it says, it is
+kept beside what the champion said. Where it cannot keep up, inputs are skipped and counted.
 """
 
 import logging
@@ -10,55 +10,36 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import IO
+from typing import BinaryIO
 
 from models import store
 from models.errors import ZhuzhenError
-from models.findings import PreRead
-from models.observation import OBSERVED, SHADOW, Observation, Said, folder_of, line_of
+from models.findings import ModelReference
+from models.observation import OBSERVED, SHADOW, Observation, folder_of, line_of
 from serving.metrics import count_observation
-from serving.recognition import Reading
-from serving.shelf import Shelf
 
 _LOG = logging.getLogger("zhuzhen.watching")
 _WAITING_LINES = 10_000
 _WAITING_INPUTS = 16
 _LOWEST_PRIORITY = 19
+_OPEN_FILES = 8
 _STOP_S = 10
 _LOOK_EVERY_S = 0.5
 """A challenger reads along from this long after it was stated."""
 
+Challenge = Callable[[str], Observation]
+"""From a model as `name@challenger` to what is kept of its answer on one input."""
 _Line = tuple[str, Observation]
-_Input = tuple[str, bytes, Observation]
-
-
-def observation_of(reading: Reading, institution: str) -> Observation:
-    """Return what is kept of `reading`."""
-    pre_read = reading.pre_read
-    return Observation(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        institution=institution,
-        model=pre_read.model.name,
-        version=pre_read.model.version,
-        verdict=pre_read.verdict.value,
-        facts=_facts(pre_read),
-        codes=_codes(pre_read),
-        ood_score=pre_read.ood_score,
-        position=reading.position,
-        said={
-            finding.label: Said(finding.probability, finding.decision.value)
-            for finding in pre_read.findings
-        },
-    )
+_Input = tuple[str, Observation, Challenge]
 
 
 class Watcher:
-    """Writes observations and runs the shadow; may be told of readings from several threads."""
+    """Writes observations and runs the shadow; may be told of answers from several threads."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self) -> None:
         self._lines: queue.Queue[_Line | None] = queue.Queue(_WAITING_LINES)
         self._inputs: queue.Queue[_Input | None] = queue.Queue(_WAITING_INPUTS)
         self._challengers: dict[str, tuple[str, float]] = {}
@@ -71,12 +52,19 @@ class Watcher:
         for thread in self._threads:
             thread.start()
 
-    def saw(self, model: str, reading: Reading, data: bytes, institution: str) -> None:
-        """Keep what is to be kept of `reading`, which was asked of `model` and read from `data`."""
-        observation = observation_of(reading, institution)
+    def saw(
+        self, asked: str, answered: ModelReference, observation: Observation, challenge: Challenge
+    ) -> None:
+        """Keep `observation`, of what `answered` said when `asked` was asked for.
+
+        A challenger of that name, where there is one, is asked by `challenge` about the same input.
+        """
         self._keep("reading", OBSERVED, observation)
-        if "@" not in model and self._challenged(reading):
-            self._offer((model, data, observation))
+        if "@" not in asked and self._challenged(answered):
+            try:
+                self._inputs.put_nowait((f"{asked}@{store.CHALLENGER}", observation, challenge))
+            except queue.Full:
+                count_observation("shadow", "skipped")
 
     def close(self) -> None:
         """Write what waits and stop; inputs that still wait for the shadow are skipped."""
@@ -88,21 +76,14 @@ class Watcher:
         self._lines.put(None)
         self._threads[0].join(_STOP_S)
 
-    def _challenged(self, reading: Reading) -> bool:
+    def _challenged(self, answered: ModelReference) -> bool:
         """Return whether there is a challenger here that is not the version that answered."""
-        model = reading.pre_read.model
-        digest, looked_at = self._challengers.get(model.name, ("", 0.0))
+        digest, looked_at = self._challengers.get(answered.name, ("", 0.0))
         now = time.monotonic()
         if now - looked_at > _LOOK_EVERY_S:
-            digest = _challenger_of(model.name)
-            self._challengers[model.name] = (digest, now)
-        return digest not in ("", model.digest)
-
-    def _offer(self, waiting: _Input) -> None:
-        try:
-            self._inputs.put_nowait(waiting)
-        except queue.Full:
-            count_observation("shadow", "skipped")
+            digest = _challenger_of(answered.name)
+            self._challengers[answered.name] = (digest, now)
+        return digest not in ("", answered.digest)
 
     def _keep(self, kind: str, prefix: str, observation: Observation) -> None:
         try:
@@ -115,46 +96,54 @@ class Watcher:
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         while (waiting := self._inputs.get()) is not None:
-            model, data, observation = waiting
+            model, observation, challenge = waiting
             try:
-                challenger = self._shelf.recognizer(f"{model}@{store.CHALLENGER}")
-                said = observation_of(challenger.read(data), observation.institution)
+                said = challenge(model)
             except (ZhuzhenError, OSError) as error:
                 count_observation("shadow", "failed")
-                _LOG.warning("%s: the challenger could not read along: %s", model, error)
+                _LOG.warning("%s could not read along: %s", model, error)
             else:
                 self._keep("shadow", SHADOW, replace(observation, challenger=said))
 
     def _write(self) -> None:
-        files: dict[str, IO[str]] = {}
+        files: dict[str, BinaryIO] = {}
         try:
             while (line := self._lines.get()) is not None:
                 self._append(files, *line)
-                if self._lines.empty():
-                    for file in files.values():
-                        file.flush()
         finally:
             for file in files.values():
                 file.close()
 
-    def _append(self, files: dict[str, IO[str]], prefix: str, observation: Observation) -> None:
+    def _append(self, files: dict[str, BinaryIO], prefix: str, observation: Observation) -> None:
         kind = "shadow" if prefix == SHADOW else "reading"
         path = folder_of(observation.model) / f"{prefix}{observation.at[:10]}.jsonl"
         try:
             if str(path) not in files:
-                for file in files.values():
-                    file.flush()
-                if len(files) > 8:
+                if len(files) >= _OPEN_FILES:
                     # Yesterday's files; each day brings new ones.
                     for name in list(files):
                         files.pop(name).close()
                 path.parent.mkdir(parents=True, exist_ok=True)
-                files[str(path)] = path.open("a", encoding="utf-8")
-            files[str(path)].write(line_of(observation))
+                # Each line is one write at the end of the file: other processes append to it too.
+                files[str(path)] = path.open("ab", buffering=0)
+            files[str(path)].write(line_of(observation).encode())
             count_observation(kind, "written")
         except OSError as error:
             count_observation(kind, "lost")
             _LOG.error("observations cannot be written: %s", error.strerror)
+
+
+@contextmanager
+def watching(observe: bool) -> Iterator[Watcher | None]:
+    """Give a watcher, or none where the operator wants nothing observed; close it at the end."""
+    if not observe:
+        yield None
+        return
+    watcher = Watcher()
+    try:
+        yield watcher
+    finally:
+        watcher.close()
 
 
 def _challenger_of(name: str) -> str:
@@ -163,35 +152,3 @@ def _challenger_of(name: str) -> str:
     except ZhuzhenError:
         return ""
     return challenger.digest if challenger is not None else ""
-
-
-def _facts(pre_read: PreRead) -> dict[str, float]:
-    facts: dict[str, float] = {}
-    quality = pre_read.quality
-    if quality is not None:
-        facts = {
-            "rows_px": float(quality.rows),
-            "columns_px": float(quality.columns),
-            "dynamic_range": quality.dynamic_range,
-            "clipped_fraction": quality.clipped_fraction,
-            "sharpness": quality.sharpness,
-        }
-    if pre_read.facts is not None and pre_read.facts.age_years is not None:
-        # To the year: enough to see another population, too little to know a child by.
-        facts["age_years"] = float(int(pre_read.facts.age_years))
-    return facts
-
-
-def _codes(pre_read: PreRead) -> dict[str, str]:
-    facts = pre_read.facts
-    if facts is None:
-        return {}
-    named = {
-        "source_format": facts.source_format,
-        "modality": facts.modality,
-        "body_part": facts.body_part,
-        "view_position": facts.view_position,
-        "photometric_interpretation": facts.photometric_interpretation,
-    }
-    # Longer values than any defined term are a sender's own words.
-    return {name: value for name, value in named.items() if value and len(value) <= 16}

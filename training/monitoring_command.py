@@ -156,14 +156,17 @@ def _report(
     from training.monitoring_gauges import gauges_of
     from training.monitoring_page import write_page
     from training.review_agreement import review_agreement
-    from training.shadow_report import agreement
+    from training.shadow_report import agreement, reviewed_shadow
 
     reference = _reference(name, version)
     found = [each for each in read_days(name, OBSERVED, *span) if each.version == version]
     streams = by_institution(found)
     drifts = [compare(who, reference, stream) for who, stream in streams.items()]
-    shadow = agreement(list(read_days(name, SHADOW, *span)))
-    reviewed = review_agreement(read_reviews(reviews), name, version) if reviews else []
+    pairs = list(read_days(name, SHADOW, *span))
+    shadow = agreement(pairs)
+    told_by_readers = list(read_reviews(reviews)) if reviews else []
+    reviewed = review_agreement(told_by_readers, name, version)
+    shadow_reviewed = reviewed_shadow(pairs, told_by_readers)
     page = out or folder_of(name) / "reports" / f"{span[1]}.html"
     write_page(
         page,
@@ -175,8 +178,9 @@ def _report(
         reference=reference,
         shadow=shadow,
         reviews=reviewed,
+        reviewed=shadow_reviewed,
     )
-    write_gauges(name, gauges_of(name, version, drifts, shadow, reviewed))
+    write_gauges(name, gauges_of(name, version, drifts, shadow, reviewed, shadow_reviewed))
     told = {
         "model": name,
         "version": version,
@@ -184,5 +188,6 @@ def _report(
         "institutions": [as_json(drift) for drift in drifts],
         "shadow": [asdict(each) for each in shadow],
         "reviews": [asdict(each) for each in reviewed],
+        "shadow_reviews": [asdict(each) for each in shadow_reviewed],
     }
     return page, told

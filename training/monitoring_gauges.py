@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from models.drift_gauges import Gauge
 from training.drift import Drift
 from training.review_agreement import ReviewAgreement
-from training.shadow_report import Agreement
+from training.shadow_report import Agreement, ReviewedShadow
 
 
 def gauges_of(
@@ -14,6 +14,7 @@ def gauges_of(
     drifts: Sequence[Drift],
     shadow: Sequence[Agreement],
     reviews: Sequence[ReviewAgreement],
+    reviewed: Sequence[ReviewedShadow],
 ) -> list[Gauge]:
     """Return the gauges of one report.
 
@@ -35,4 +36,12 @@ def gauges_of(
             )
     for review in reviews:
         gauges.append(Gauge("review_agreement", model, version, "all", review.finding, review.rate))
+    for pair in reviewed:
+        for which, right in (
+            (pair.champion, pair.champion_right),
+            (pair.challenger, pair.challenger_right),
+        ):
+            gauges.append(
+                Gauge("shadow_review_agreement", model, which, "all", pair.finding, right)
+            )
     return gauges

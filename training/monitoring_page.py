@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from models.observation import Observation
 from training.drift import Drift, Measure
 from training.review_agreement import ReviewAgreement
-from training.shadow_report import Agreement
+from training.shadow_report import Agreement, ReviewedShadow
 
 mpl.use("Agg")  # no display where reports are made
 
@@ -34,6 +34,7 @@ def write_page(
     reference: Sequence[Observation],
     shadow: Sequence[Agreement],
     reviews: Sequence[ReviewAgreement],
+    reviewed: Sequence[ReviewedShadow],
 ) -> None:
     """Write the report to `path`; `streams` are the readings of each institution."""
     environment = jinja2.Environment(
@@ -47,6 +48,7 @@ def write_page(
         drifts=[(drift, _plot(drift, streams[drift.institution], reference)) for drift in drifts],
         shadow=shadow,
         reviews=reviews,
+        reviewed=reviewed,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -58,6 +58,8 @@ class Review:
     site: str
     age_years: float | None
     sex: str
+    sent: str = ""
+    """Pseudonym of the input as it was sent, as in `models.observation`; empty if not known."""
 
 
 def read_reviews(path: Path) -> Iterator[Review]:
@@ -115,4 +117,5 @@ def _review(content: dict[str, Any]) -> Review:
         site=image.get("site", ""),
         age_years=image.get("age_years"),
         sex=image.get("sex", ""),
+        sent=image.get("sent", ""),
     )

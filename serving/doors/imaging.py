@@ -56,7 +56,7 @@ _STORE_REFUSALS = _REFUSALS | {
 
 @contextlib.asynccontextmanager
 async def _open(app: Starlette) -> AsyncIterator[None]:
-    with open_runtime(app.state.guard) as runtime:
+    with open_runtime(app.state.guard, app.state.watcher) as runtime:
         app.state.node = runtime
         try:
             yield

@@ -48,7 +48,9 @@ async def _classify_pathology(request: Request) -> Response:
 
 @contextlib.asynccontextmanager
 async def _open(app: Starlette) -> AsyncIterator[None]:
-    room = app.state.reading_room = ReadingRoom(Settings.from_environment())
+    room = app.state.reading_room = ReadingRoom(
+        Settings.from_environment(), app.state.guard.keyring, app.state.watcher
+    )
     try:
         yield
     finally:

@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models.errors import InputError, PackageError
+from models.errors import InputError, OtherKindError, PackageError
+from models.observation import UNKNOWN
 from models.risk.assessment import Assessment
 from models.risk.inputs import INPUTS
 from models.risk.registry import UnknownScoreError, all_scores, find, is_on, usable
@@ -21,6 +22,7 @@ from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
 from serving.json_answer import json_answer
 from serving.json_body import JsonBody
+from serving.model_doors import other_door
 from serving.policy import Action
 from serving.problems import Problem
 from serving.risk.answers import answer_of, description_of
@@ -67,19 +69,24 @@ async def _score_risk(request: Request) -> Response:
     access = access_of(request)
     access.require(access.own("assessment"))
     asked = await _BODY.read(request)
+    sender = access.actor.institution or UNKNOWN
     answer = await asyncio.to_thread(
-        _scored, request, asked.get("scores", APPLICABLE), asked["person"]
+        _scored, request, asked.get("scores", APPLICABLE), asked["person"], sender
     )
     return json_answer(request, answer)
 
 
-def _scored(request: Request, asked: object, person: Mapping[str, object]) -> dict[str, Any]:
+def _scored(
+    request: Request, asked: object, person: Mapping[str, object], institution: str
+) -> dict[str, Any]:
     packaged: PackagedModels = request.app.state.packaged_models
     models = packaged.names_among(asked)
     try:
-        told = packaged.answers(models, person)
+        told = packaged.answers(models, person, institution)
         # What the models alone take is no mistake of those who ask for equations as well.
         known = packaged.inputs_of(models) - INPUTS.keys()
+    except OtherKindError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, other_door(error)) from None
     except PackageError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
     except InputError as error:
@@ -150,7 +157,7 @@ def _assessed(scores: list[Score], person: Mapping[str, object]) -> list[Assessm
 async def _open(app: Starlette) -> AsyncIterator[None]:
     # A wrong setting keeps the service from starting; later it would fail every request.
     app.state.enabled_scores = enabled_scores()
-    app.state.packaged_models = PackagedModels()
+    app.state.packaged_models = PackagedModels(app.state.watcher)
     # The first unit that needs converting would otherwise wait seconds for the table of units, and
     # the service need not wait for it to be ready.
     warming = asyncio.create_task(

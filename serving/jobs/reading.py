@@ -21,7 +21,9 @@ from serving.archive.file_meta import open_file
 from serving.archive.tables import INSTANCES
 from serving.jobs.planning import RESULTS_SOURCE, Plan
 from serving.jobs.tables import JOBS, PRE_READS, JobState
+from serving.observations import ImageWatch
 from serving.shelf import Shelf
+from serving.watching import Watcher
 
 if TYPE_CHECKING:
     from serving.results import ReadImage, ResultObject
@@ -49,9 +51,11 @@ def find_job(connection: Connection, job_id: str) -> Job:
 class StudyReader:
     """Reads studies; may be used from several threads at once."""
 
-    def __init__(self, archive: Archive, shelf: Shelf) -> None:
+    def __init__(self, archive: Archive, shelf: Shelf, watcher: Watcher | None = None) -> None:
+        """Read with the models of `shelf`; what is to be monitored goes to `watcher`."""
         self._archive = archive
         self._shelf = shelf
+        self._watch = ImageWatch(watcher, shelf, archive.keyring)
 
     def read(self, job_id: str) -> Kept:
         """Carry out the plan of a job.
@@ -72,7 +76,7 @@ class StudyReader:
         results: list[dict[str, str]] = []
         skipped = 0
         for model, found in instances.items():
-            images = self._images(model, found, answers)
+            images = self._images(model, found, answers, job.institution)
             skipped += len(found) - len(images)
             if images:
                 built = self._build(job, images, predecessors.get(images[0].pre_read.model.name))
@@ -82,7 +86,11 @@ class StudyReader:
         return Kept(stored.digest, results, skipped)
 
     def _images(
-        self, model: str, instances: Sequence[Row[Any]], answers: list[Answer]
+        self,
+        model: str,
+        instances: Sequence[Row[Any]],
+        answers: list[Answer],
+        institution: str,
     ) -> list["ReadImage"]:
         from serving.results import ReadImage, UnreferableSourceError, read_source
 
@@ -95,6 +103,7 @@ class StudyReader:
             except UnreferableSourceError:
                 continue
             reading = recognizer.read(data)
+            self._watch.saw(model, reading, data, institution)
             statement = recognizer.package.statement
             images.append(ReadImage(source, reading, statement))
             answers.append(

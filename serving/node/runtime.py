@@ -16,6 +16,7 @@ from serving.objects import open_objects
 from serving.privacy import open_keyring
 from serving.routing import Node, read_node
 from serving.settings import Settings
+from serving.watching import Watcher
 
 _LOG = logging.getLogger("zhuzhen.node")
 PARTS_SETTING = "ZHUZHEN_NODE"
@@ -25,8 +26,11 @@ _PARTS = ("dimse", "worker")
 class Runtime:
     """Archive, listener and worker of this process."""
 
-    def __init__(self, archive: Archive, node: Node, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self, archive: Archive, node: Node, gatekeeper: Gatekeeper, watcher: Watcher | None
+    ) -> None:
         self.archive = archive
+        self._watcher = watcher
         self.node = node
         self.gatekeeper = gatekeeper
         self.port: int | None = None
@@ -85,7 +89,7 @@ class Runtime:
             threads=settings.threads,
         )
         shelf = Shelf(settings.precision)
-        reader = StudyReader(self.archive, shelf)
+        reader = StudyReader(self.archive, shelf, self._watcher)
         hooks = Hooks(permit=self.gatekeeper.permit)
         entries = self.node.destinations
         worker = Worker(
@@ -118,9 +122,14 @@ def told_of(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def open_runtime(guard: Guard, environment: Mapping[str, str] = os.environ) -> Iterator[Runtime]:
+def open_runtime(
+    guard: Guard,
+    watcher: Watcher | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[Runtime]:
     """Open the archive and, where `node.yaml` says who sends, the listener and the worker.
 
+    What the worker reads is monitored by `watcher`, where there is one.
     `ZHUZHEN_NODE` names what of `dimse,worker` runs in this process; by default both.
 
     Raises:
@@ -131,7 +140,7 @@ def open_runtime(guard: Guard, environment: Mapping[str, str] = os.environ) -> I
     node = read_node()
     keyring = open_keyring()
     archive = Archive(guard.engine, open_objects(keyring=keyring), keyring)
-    runtime = Runtime(archive, node, Gatekeeper(guard, archive))
+    runtime = Runtime(archive, node, Gatekeeper(guard, archive), watcher)
     with contextlib.ExitStack() as stack:
         stack.callback(archive.close)
         if node.sources and "worker" in parts:

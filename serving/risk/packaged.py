@@ -6,14 +6,20 @@ from typing import Any
 
 from models import store
 from models.errors import InputError
+from models.observation import Observation
 from models.risk.registry import known
-from serving.people import TabularModel, assessment_answer
+from models.table import Given
+from serving.observations import observed_person
+from serving.people import Assessment, TabularModel, assessment_answer
+from serving.watching import Watcher
 
 
 class PackagedModels:
     """Models of people by name; may be used from several threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, watcher: Watcher | None = None) -> None:
+        """Keep what is to be monitored of every answer with `watcher`, where there is one."""
+        self._watcher = watcher
         self._ready: dict[str, TabularModel] = {}
         self._loading = threading.Lock()
 
@@ -33,7 +39,7 @@ class PackagedModels:
         """Return the model `name` (its current version) or `name@version`.
 
         Raises:
-            InputError: it is a model of images.
+            OtherKindError: it is a model of images.
             PackageError: there is none, or it must not be loaded.
         """
         with self._loading:
@@ -43,17 +49,13 @@ class PackagedModels:
                 meant is None or meant.digest == ready.package.reference_to.digest
             ):
                 return ready
-            package = store.load(name)
-            if package.spec.kind != "table":
-                raise InputError(
-                    f"The model {package.reference_to.name} takes images; POST /v1/recognize or "
-                    "/v1/classify-pathology has it."
-                )
-            self._ready[name] = TabularModel(package)
+            self._ready[name] = TabularModel(store.load(name))
             return self._ready[name]
 
-    def answers(self, names: list[str], person: Mapping[str, object]) -> list[dict[str, Any]]:
-        """Return what each of the models says of `person`.
+    def answers(
+        self, names: list[str], person: Mapping[str, object], institution: str
+    ) -> list[dict[str, Any]]:
+        """Return what each of the models says of `person`, whom `institution` asks about.
 
         Raises:
             InputError: a value is given in a unit that the model does not take.
@@ -62,12 +64,31 @@ class PackagedModels:
         for name in names:
             model = self.model(name)
             given = {key: _plain(key, value, model) for key, value in person.items()}
+            assessment = model.assess(given)
+            self._watch(name, assessment, model, given, institution)
             found.append(
-                assessment_answer(
-                    model.assess(given), source="person", intended_use=model.package.statement
-                )
+                assessment_answer(assessment, source="person", intended_use=model.package.statement)
             )
         return found
+
+    def _watch(
+        self,
+        name: str,
+        assessment: Assessment,
+        model: TabularModel,
+        given: Mapping[str, Given],
+        institution: str,
+    ) -> None:
+        if self._watcher is None:
+            return
+
+        def challenge(other: str) -> Observation:
+            challenger = self.model(other)
+            said = challenger.assess(given)
+            return observed_person(said, challenger.package.table_spec, institution)
+
+        observed = observed_person(assessment, model.package.table_spec, institution)
+        self._watcher.saw(name, assessment.model, observed, challenge)
 
     def inputs_of(self, names: list[str]) -> frozenset[str]:
         """Return every name under which the models take inputs."""

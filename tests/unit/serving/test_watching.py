@@ -12,8 +12,10 @@ from models.findings import Verdict
 from models.observation import OBSERVED, SHADOW, Observation, folder_of, line_of, read_days
 from models.package import METADATA, seal
 from serving.metrics import exposition
+from serving.observations import ImageWatch, observed_reading
+from serving.privacy import open_keyring
 from serving.shelf import Shelf
-from serving.watching import Watcher, observation_of
+from serving.watching import Watcher
 
 MODEL = "chest-xray-pneumonia"
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -41,10 +43,11 @@ def challenge(home: Path) -> None:
 def watched(*files: str) -> Shelf:
     shelf = Shelf()
     recognizer = shelf.recognizer(MODEL)
-    watcher = Watcher(shelf)
+    watcher = Watcher()
+    watch = ImageWatch(watcher, shelf, open_keyring())
     for file in files:
         data = (EXAMPLES / file).read_bytes() if file else b"no image"
-        watcher.saw(MODEL, recognizer.read(data), data, "clinic-7")
+        watch.saw(MODEL, recognizer.read(data), data, "clinic-7")
         for _ in range(400):
             # The shadow may take its time; closing would skip what waits.
             if watcher._inputs.empty():
@@ -97,7 +100,7 @@ def test_challenger_that_must_not_be_loaded_is_counted_and_no_more(home: Path) -
 def one() -> Observation:
     recognizer = Shelf().recognizer(MODEL)
     data = (EXAMPLES / "child-normal-1.dcm").read_bytes()
-    return observation_of(recognizer.read(data), "clinic-7")
+    return observed_reading(recognizer.read(data), "clinic-7")
 
 
 def test_line_that_was_cut_off_is_left_out_and_any_other_named(home: Path) -> None:
