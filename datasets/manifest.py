@@ -100,10 +100,14 @@ class Manifest:
     def __post_init__(self) -> None:
         if not self.samples:
             raise DataError(f"{self.source} has no samples; check the folder it was read from.")
-        ids = {sample.sample_id for sample in self.samples}
-        if len(ids) != len(self.samples):
-            raise DataError(f"{self.source} lists an image twice; sample ids must be unique.")
+        ids = set[str]()
         for sample in self.samples:
+            if sample.sample_id in ids:
+                raise DataError(
+                    f"{self.source} lists {sample.sample_id} twice; sample ids must be unique: "
+                    "drop one of the rows, or correct its id."
+                )
+            ids.add(sample.sample_id)
             self._check(sample)
         if not self.features:
             self._refuse_contradictions()

@@ -6,10 +6,10 @@ Sources, each as it was last held against something:
     254626006, 254634000, 17621005, 53741008.
     ICD-O, third edition, morphology: the SNOMED RT codes of the same numbers in that dictionary
     (M-85003, M-81403, M-80703), whose M axis is ICD-O's; a test compares them.
-    `TO_CONFIRM`: codes that no dictionary at hand has. They are as HL7's published examples use them
-    (233604007 |Pneumonia|, C-CDA; 419620001 |Death (event)|, EvidenceVariable of R5) or as ICD-10,
-    WHO version 2019 (https://icd.who.int/browse10/2019/en), names them: to be held against a
-    release of the terminology before anything depends on them.
+    `TO_CONFIRM`: codes that no dictionary at hand has; not confirmed. They are as
+    HL7's published examples use them (233604007 |Pneumonia|, C-CDA; 419620001 |Death (event)|,
+    EvidenceVariable of FHIR R5), or as ICD-10, WHO version 2019, names them
+    (https://icd.who.int/browse10/2019/en).
 System URIs: HL7 FHIR R4, http://hl7.org/fhir/R4/terminologies-systems.html.
 """
 

@@ -92,6 +92,6 @@ def write_toy_people(folder: Path, people: int = 400) -> Path:
     description = folder / "toy_people.yaml"
     description.write_text(yaml.safe_dump(_DESCRIPTION, allow_unicode=True), encoding="utf-8")
     configuration = folder / "toy-risk.yaml"
-    whole = {**_CONFIGURATION, "data": {"source": str(description)}}
+    whole = {**_CONFIGURATION, "data": {"source": description.name}}
     configuration.write_text(yaml.safe_dump(whole, allow_unicode=True), encoding="utf-8")
     return configuration

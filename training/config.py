@@ -4,7 +4,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from training.augmentation import AugmentationConfig
 from training.calibrating import CalibrationConfig
 from training.evaluation import EvaluationConfig
 from training.export import ExportConfig
-from training.later import later
+from training.later import apart, later
 from training.loop import LoopConfig, NetworkConfig, OptimisationConfig, SelectionConfig
 from training.lungs import LungConfig
 from training.packaging import PackageConfig
@@ -25,12 +25,14 @@ from training.quantisation import QuantisationConfig
 from training.reference_fit import ReferenceConfig
 from training.released_graph import GraphConfig
 from training.sampling import SamplingConfig
+from training.search_space import SearchConfig
 from training.tile_augmentation import TileAugmentationConfig
 
 if typing.TYPE_CHECKING:
     from training.tables.config import TableConfig
 
 FOLDER = Path(__file__).parent / "configs"
+_YAML = (".yaml", ".yml")
 
 
 class ConfigError(DataError):
@@ -38,7 +40,23 @@ class ConfigError(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class DataConfig:
+class SourceConfig:
+    """Which data set is read."""
+
+    source: str
+    """Name of a data set that the project describes, or the YAML file that describes one, named
+    as seen from the folder of the configuration."""
+    folder: Path | None = apart(None, key=False)
+    """Where that file lies here; no key of the configuration."""
+
+    @property
+    def description(self) -> str:
+        """What `datasets.reading.read` takes."""
+        return self.source if self.folder is None else str(self.folder / self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig(SourceConfig):
     """Where the images come from."""
 
     source: str = "chest_xray_kermany"
@@ -121,6 +139,7 @@ class TrainConfig:
     evaluation: EvaluationConfig = EvaluationConfig()
     tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
     lungs: LungConfig = later(LungConfig())
+    search: SearchConfig = apart(SearchConfig())
 
     @property
     def loop(self) -> LoopConfig:
@@ -160,17 +179,39 @@ def load_any_config(name: str) -> "TrainConfig | TableConfig":
     Raises:
         ConfigError: it is absent, or a key is unknown, missing or of the wrong kind.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    content = _read(path, name)
-    if content.get("kind") == "table":
-        from training.tables.config import TableConfig  # it is built upon this module
+    return build_config(read_content(name))
 
-        return typing.cast(TableConfig, _build(TableConfig, content, ""))
-    return typing.cast(TrainConfig, _build(TrainConfig, content, ""))
+
+def build_config(content: Mapping[str, Any]) -> "TrainConfig | TableConfig":
+    """Return the configuration of `content`, the keys and values of `read_content`.
+
+    Raises:
+        ConfigError: a key is unknown, missing or of the wrong kind.
+    """
+    from training.tables.config import TableConfig  # it is built upon this module
+
+    kind = TableConfig if content.get("kind") == "table" else TrainConfig
+    config = typing.cast("TrainConfig | TableConfig", _build(kind, content, ""))
+    source = Path(config.data.source)
+    if not source.is_absolute():
+        return config
+    data: Any = replace(config.data, source=source.name, folder=source.parent)
+    return replace(config, data=data)
+
+
+def read_content(name: str) -> dict[str, Any]:
+    """Return the keys and values of the configuration `name`, see `load_any_config`.
+
+    Those of the configuration that it `extends` are under them; a description of data that lies
+    beside the file is named by its whole path.
+
+    Raises:
+        ConfigError: it is absent or no YAML.
+    """
+    return _read(Path(name) if name.endswith(_YAML) else FOLDER / f"{name}.yaml", name)
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:
-    """Return the file's keys, laid over those of the configuration that it `extends`."""
     if not path.is_file():
         raise ConfigError(
             f"There is no training configuration {name!r}; known are {', '.join(available())}. "
@@ -182,16 +223,32 @@ def _read(path: Path, name: str) -> dict[str, Any]:
         raise ConfigError(f"{path.name} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path.name} must hold keys and values.")
+    content = _located(content, path.parent)
     base = content.pop("extends", None)
-    return content if base is None else _laid_over(_read(FOLDER / f"{base}.yaml", base), content)
+    if base is None:
+        return content
+    base = str(base)
+    below = path.parent / base if base.endswith(_YAML) else FOLDER / f"{base}.yaml"
+    return laid_over(_read(below, base), content)
 
 
-def _laid_over(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _located(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    data = content.get("data")
+    if not isinstance(data, dict):
+        return content
+    source = data.get("source")
+    if not isinstance(source, str) or not source.endswith(_YAML):
+        return content
+    return {**content, "data": {**data, "source": str((folder / source).resolve())}}
+
+
+def laid_over(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` in the place of what it has, nested keys one by one."""
     merged = dict(base)
     for key, value in changes.items():
         below = merged.get(key)
         both = isinstance(value, dict) and isinstance(below, dict)
-        merged[key] = _laid_over(below, value) if both and below is not None else value
+        merged[key] = laid_over(below, value) if both and below is not None else value
     return merged
 
 
@@ -212,7 +269,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 
 
 def _dataclass(kind: type, value: Any, where: str) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.metadata.get("key", True)}
     given = _plain(dict, {} if value is None else value, where)
     unknown = sorted(set(given) - set(fields))
     if unknown:

@@ -199,9 +199,13 @@ def _figures(part: Evaluated) -> dict[str, float]:
 def thinned(
     part: Evaluated, config: EvaluationConfig
 ) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-    """Return evenly spread positions of about `robustness_images` samples, and their images."""
+    """Return positions of about `robustness_images` samples, and their images.
+
+    They are evenly spread within each class, so that none is left out, however the index is sorted.
+    """
     every = max(1, len(part.manifest) // config.robustness_images)
-    chosen = np.arange(0, len(part.manifest), every)
+    by_class = np.lexsort(part.truth.T)
+    chosen = np.sort(by_class[::every])
     pixels = part.pixels if part.pixels is not None else np.zeros((len(part.manifest), 0), np.uint8)
     return chosen, pixels[chosen]
 

@@ -1,4 +1,4 @@
-"""Fields of a configuration that came after the first release."""
+"""Fields of a configuration that its digest must not always hold."""
 
 from dataclasses import field
 from typing import Any, TypeVar
@@ -13,5 +13,16 @@ def later(default: T) -> T:
     is not made use of must not change it.
     """
     made: Any = field(default=default, metadata={"later": True})
+    kept: T = made
+    return kept
+
+
+def apart(default: T, *, key: bool = True) -> T:
+    """Return a field with `default` that is never part of the configuration's digest or records.
+
+    It decides nothing of a package: where a file lies on this machine, what a search tries. Without
+    `key` it cannot be set by a YAML file either.
+    """
+    made: Any = field(default=default, metadata={"apart": True, "key": key})
     kept: T = made
     return kept

@@ -27,7 +27,8 @@ from training.batches import Prepare, PrepareAugmented, level_batch
 from training.initial import InitialConfig, start_from
 from training.later import later
 from training.lungs import LungConfig
-from training.networks import FIELD_STRIDE_PX, ImageClassifier, pretrained
+from training.networks import FIELD_STRIDE_PX, Answering, ImageClassifier, pretrained
+from training.team import ALONE, Team
 from training.tile_augmentation import TileAugmentation, TileAugmentationConfig
 from training.training_images import Batch, TrainingImages
 
@@ -162,9 +163,10 @@ class Watch(Protocol):
 class MemberTraining:
     """One member's training: its network, optimiser, averaged weights and progress."""
 
-    def __init__(self, config: LoopConfig, member: int, labels: int) -> None:
+    def __init__(self, config: LoopConfig, member: int, labels: int, team: Team = ALONE) -> None:
         self.config = config
         self.member = member
+        self.team = team
         self._determine(0)
         self.network = pretrained(
             labels,
@@ -172,11 +174,12 @@ class MemberTraining:
             config.network.drop_path,
             config.input_spec.channels,
             field=config.lungs.field,
-        )
+        ).to(team.device)
         if config.network.initial is not None:
             start_from(self.network, config.network.initial)
         self.network.backbone.freeze(config.network.frozen_blocks)
         self.averaged = copy.deepcopy(self.network)
+        self._joined = team.joined(Answering(self.network))
         self.best = copy.deepcopy(self.network.state_dict())
         self.optimiser = self._optimiser()
         self.progress = Progress()
@@ -204,28 +207,30 @@ class MemberTraining:
         while not self.progress.finished(self.config):
             epoch = len(self.progress.scores)
             loss = self._epoch(epoch, images, watch)
-            scores = score(partial(predict, self.averaged, self.config))
-            self._keep(epoch, scores | {"training_loss": loss})
-            self._save(checkpoint)
+            scores = score(partial(predict, self.averaged, self.config)) if self.team.leads else {}
+            self._keep(epoch, self.team.told(scores | {"training_loss": loss}))
+            if self.team.leads:
+                self._save(checkpoint)
             watch.epoch(self.member, epoch, self.progress.scores[-1])
         kept = copy.deepcopy(self.averaged)
         if self.config.selection.keep == "best":
             kept.load_state_dict(self.best)
-        return kept.eval()
+        return kept.cpu().eval()
 
     def _epoch(self, epoch: int, images: TrainingImages, watch: Watch) -> float:
         rng = self._determine(epoch)
         augment = self.config.augmenting()
-        augment.set_random_state(int(rng.integers(2**31)))
+        augment.set_random_state(self.team.own_seed(int(rng.integers(2**31))))
         self.network.train()
-        losses = []
+        losses, own = [], self.team.own_generator(rng)
         steps = images.sampler.config.steps_per_epoch
         for step, drawn in enumerate(images.sampler.epoch(rng)):
             self._schedule(epoch * steps + step, steps * self.config.optimisation.epochs)
-            losses.append(self._step(self._batch(images, images.positions[drawn], augment, rng)))
+            chosen = images.positions[self.team.share(drawn)]
+            losses.append(self._step(self._batch(images, chosen, augment, own)))
             self._average(epoch * steps + step)
             watch.step(step + 1, steps)
-        return float(np.mean(losses))
+        return self.team.mean(float(np.mean(losses)))
 
     def _batch(
         self,
@@ -254,15 +259,15 @@ class MemberTraining:
 
     def _step(self, batch: Batch) -> float:
         config = self.config.optimisation
-        inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
-        with _autocast(config.precision):
-            if batch.field is None:
-                loss = loss_of(self.network(inputs).float(), batch.targets, config)
-            else:
-                logits, told = self.network.with_field(inputs)
-                loss = loss_of(logits.float(), batch.targets, config)
-                taught = F.binary_cross_entropy_with_logits(told.float(), batch.field)
-                loss = loss + self.config.lungs.field_weight * taught
+        device = self.team.device
+        inputs = batch.inputs.to(device).contiguous(memory_format=torch.channels_last)
+        targets = batch.targets.to(device)
+        with _autocast(config.precision, device):
+            logits, told = self._joined(inputs)
+        loss = loss_of(logits.float(), targets, config)
+        if batch.field is not None and told is not None:
+            taught = F.binary_cross_entropy_with_logits(told.float(), batch.field.to(device))
+            loss = loss + self.config.lungs.field_weight * taught
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_norm)
@@ -302,7 +307,7 @@ class MemberTraining:
 
     def _determine(self, epoch: int) -> np.random.Generator:
         sequence = np.random.SeedSequence([self.config.seed, self.member, epoch])
-        set_determinism(int(sequence.generate_state(1)[0]))
+        set_determinism(self.team.own_seed(int(sequence.generate_state(1)[0])))
         return np.random.default_rng(sequence)
 
     def _keep(self, epoch: int, scores: dict[str, float]) -> None:
@@ -365,10 +370,12 @@ def predict(
     """Return the logits of stored images, shape (n, labels), preprocessed as in serving."""
     network.eval()
     logits = []
-    with torch.inference_mode(), _autocast(config.optimisation.precision):
+    device = next(network.parameters()).device
+    with torch.inference_mode(), _autocast(config.optimisation.precision, device):
         for start in range(0, len(pixels), 64):
             inputs = Prepare(config.input_spec)(pixels[start : start + 64])
-            logits.append(network(inputs.contiguous(memory_format=torch.channels_last)).float())
+            inputs = inputs.to(device).contiguous(memory_format=torch.channels_last)
+            logits.append(network(inputs).float().cpu())
     return torch.cat(logits).numpy()
 
 
@@ -377,9 +384,9 @@ def weights_digest(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.contiguous().numpy().tobytes())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def _autocast(precision: str) -> torch.autocast:
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+def _autocast(precision: str, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

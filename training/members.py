@@ -15,6 +15,7 @@ from training.released_graph import ReleasedGraph
 from training.sampling import BalancedSampler
 from training.scenarios import SCENARIOS, apply_scenario
 from training.study_data import StudyData
+from training.team import ALONE, Team
 from training.training_images import TrainingImages
 
 MemberScores = list[dict[str, float]]
@@ -22,17 +23,18 @@ MemberScores = list[dict[str, float]]
 
 
 def train_members(
-    config: TrainConfig, study: StudyData, folder: Path, watch: Watch
+    config: TrainConfig, study: StudyData, folder: Path, watch: Watch, team: Team = ALONE
 ) -> tuple[ReleasedGraph, list[MemberScores]]:
     """Train what is not trained yet and return the graph to release with every member's scores.
 
-    `folder` holds a checkpoint for each member, which is also how a finished one is known.
+    `folder` holds a checkpoint for each member, which is also how a finished one is known; of a
+    `team`, all need it.
     """
     images = _training_images(config, study)
     judge = EpochJudge(config, study)
     networks, scores = [], []
     for member in range(config.members.count):
-        training = MemberTraining(config.loop, member, len(study.manifest.labels))
+        training = MemberTraining(config.loop, member, len(study.manifest.labels), team)
         checkpoint = folder / f"member-{member}.pt"
         networks.append(training.run(images, judge, checkpoint, watch))
         scores.append(training.progress.scores)

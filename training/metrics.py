@@ -146,6 +146,19 @@ def score_classes(truth: Bools, probability: Floats) -> dict[str, float]:
     }
 
 
+def calibration_error_by_chance(
+    probability: Floats, weights: Floats, seed: int, repeats: int = 200
+) -> float:
+    """Return the mean calibration error of a model that is calibrated perfectly on such a set.
+
+    Even then it is above 0, the more so the fewer the samples: outcomes are drawn by the given
+    probabilities (consistency resampling: Broecker & Smith, Weather Forecast 2007;22:651).
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.random((repeats, len(probability))) < probability
+    return float(np.mean([calibration_error(each, probability, weights) for each in drawn]))
+
+
 def decision_curve(scored: Scored) -> dict[str, list[float]]:
     """Return the net benefit at each threshold probability, of the model and of treating all.
 

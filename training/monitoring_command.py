@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,6 +22,10 @@ from models.observation import (
     read_days,
     read_file,
 )
+
+if TYPE_CHECKING:
+    from training.review_agreement import ReviewAgreement
+    from training.shadow_report import Agreement, ReviewedShadow
 
 _STDERR = Console(stderr=True)
 
@@ -150,23 +154,16 @@ def _reference(name: str, version: str) -> list[Observation]:
 def _report(
     name: str, version: str, span: tuple[date, date], reviews: Path | None, out: Path | None
 ) -> tuple[Path, dict[str, Any]]:
-    from datasets.reviews import read_reviews
     from models.drift_gauges import write_gauges
     from training.drift import as_json, by_institution, compare
     from training.monitoring_gauges import gauges_of
     from training.monitoring_page import write_page
-    from training.review_agreement import review_agreement
-    from training.shadow_report import agreement, reviewed_shadow
 
     reference = _reference(name, version)
     found = [each for each in read_days(name, OBSERVED, *span) if each.version == version]
     streams = by_institution(found)
     drifts = [compare(who, reference, stream) for who, stream in streams.items()]
-    pairs = list(read_days(name, SHADOW, *span))
-    shadow = agreement(pairs)
-    told_by_readers = list(read_reviews(reviews)) if reviews else []
-    reviewed = review_agreement(told_by_readers, name, version)
-    shadow_reviewed = reviewed_shadow(pairs, told_by_readers)
+    shadow, reviewed, shadow_reviewed = _agreements(name, version, span, reviews)
     page = out or folder_of(name) / "reports" / f"{span[1]}.html"
     write_page(
         page,
@@ -191,3 +188,16 @@ def _report(
         "shadow_reviews": [asdict(each) for each in shadow_reviewed],
     }
     return page, told
+
+
+def _agreements(
+    name: str, version: str, span: tuple[date, date], reviews: Path | None
+) -> "tuple[list[Agreement], list[ReviewAgreement], list[ReviewedShadow]]":
+    """Return how champion and challenger agree, reviewers with the champion, and with both."""
+    from datasets.reviews import read_reviews
+    from training.review_agreement import review_agreement
+    from training.shadow_report import agreement, reviewed_shadow
+
+    pairs = list(read_days(name, SHADOW, *span))
+    told = list(read_reviews(reviews)) if reviews else []
+    return agreement(pairs), review_agreement(told, name, version), reviewed_shadow(pairs, told)

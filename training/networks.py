@@ -225,6 +225,19 @@ class ImageClassifier(nn.Module):
         return Seen(fine * self.field.weigh(told), told, last, tapped)
 
 
+class Answering(nn.Module):
+    """A network with all that a loss is made of, so that a team averages the gradients of all."""
+
+    def __init__(self, network: ImageClassifier) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the logits and, of a network that has a field, those of the field."""
+        network = self._network
+        return (network(inputs), None) if network.field is None else network.with_field(inputs)
+
+
 def pretrained(
     labels: int, dropout: float, drop_path: float, channels: int = 1, *, field: bool = False
 ) -> ImageClassifier:

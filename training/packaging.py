@@ -18,6 +18,7 @@ from models.calibration import Calibration
 from models.codes import FINDING_CODES, FINDING_NAMES
 from models.errors import PackageInvalidError
 from models.findings import Code, Text
+from models.intended_use import rules_from
 from models.package import (
     CALIBRATION,
     CARD,
@@ -27,6 +28,7 @@ from models.package import (
     ONNX_INT8,
     REFERENCE,
     ModelPackage,
+    check_metadata,
     seal,
 )
 from models.preprocessing import InputSpec
@@ -126,7 +128,16 @@ def write_package(contents: Contents, root: Path) -> ModelPackage:
     shutil.copyfile(contents.onnx, building / ONNX)
     if contents.onnx_int8 is not None:
         shutil.copyfile(contents.onnx_int8, building / ONNX_INT8)
-    _write_json(building / METADATA, metadata(contents))
+    stated = Stated(
+        contents.name,
+        contents.version,
+        contents.config,
+        contents.input_spec,
+        contents.calibration.exclusive,
+        contents.onnx_int8 is not None,
+        contents.map_cells,
+    )
+    _write_json(building / METADATA, metadata(stated))
     if isinstance(contents.input_spec, InputSpec):
         _write_json(building / INFERENCE, inference_config())
     _write_json(building / CALIBRATION, _calibration(contents))
@@ -142,14 +153,41 @@ def write_package(contents: Contents, root: Path) -> ModelPackage:
     return ModelPackage.load(root)
 
 
-def metadata(contents: Contents) -> dict[str, Any]:
+def require_complete(
+    name: str, version: str, config: PackageConfig, spec: InputSpec | TableSpec
+) -> None:
+    """Hold what a package will say of itself against the contract, before anything is trained.
+
+    Raises:
+        PackageInvalidError: something is missing or unknown; the message names the place.
+    """
+    # As it is read back: lists, not tuples.
+    told = json.loads(json.dumps(metadata(Stated(name, version, config, spec))))
+    check_metadata(told)
+    rules_from(told["zhuzhen"]["intended_use"]["rules"])
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a package says of itself, apart from figures."""
+
+    name: str
+    version: str
+    config: PackageConfig
+    spec: InputSpec | TableSpec
+    exclusive: bool = False
+    quantised: bool = False
+    map_cells: int = 0
+
+
+def metadata(stated: Stated) -> dict[str, Any]:
     """Return `configs/metadata.json`: MONAI's keys, and our contract under `zhuzhen`."""
-    config, spec = contents.config, contents.input_spec
-    files = {"fp32": ONNX} | ({"int8": ONNX_INT8} if contents.onnx_int8 else {})
+    config, spec = stated.config, stated.spec
+    files = {"fp32": ONNX} | ({"int8": ONNX_INT8} if stated.quantised else {})
     return {
         "schema": MONAI_SCHEMA,
-        "version": contents.version,
-        "name": contents.name,
+        "version": stated.version,
+        "name": stated.name,
         "changelog": dict(config.changelog),
         "monai_version": monai.__version__,
         "pytorch_version": torch.__version__.partition("+")[0],
@@ -163,11 +201,11 @@ def metadata(contents: Contents) -> dict[str, Any]:
         "intended_use": config.intended_use,
         "data_source": config.data_source,
         "references": list(config.references),
-        "network_data_format": _network_data_format(spec, config.labels, contents.map_cells),
+        "network_data_format": _network_data_format(spec, config.labels, stated.map_cells),
         "zhuzhen": {
             "contract": 1,
             "input": _input(spec),
-            **({"exclusive": True} if contents.calibration.exclusive else {}),
+            **({"exclusive": True} if stated.exclusive else {}),
             "labels": [_label(config, name) for name in config.labels],
             "intended_use": {
                 "statement": dict(config.statement),
@@ -293,7 +331,13 @@ def _calibration(contents: Contents) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise PackageInvalidError(
+            f"{path.name} has a figure that is not a number: a part of the data has samples of one "
+            "class alone. Give it more data, or other shares in `split`."
+        ) from error
     path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -25,11 +25,12 @@ from training.graphs import Graphs, export_graph, fit_graphs
 from training.locked_set import locked_set, write_locked_set
 from training.loop import Watch
 from training.members import train_members
-from training.packaging import Contents, write_package
+from training.packaging import Contents, require_complete, write_package
 from training.provenance import config_digest, digest_of_settings, plain, source_code
 from training.registry import LOCKED_SET, PACKAGE
 from training.report import draw, embed_far_inputs, evaluate, evaluated
 from training.study_data import StudyData, read_study_data
+from training.team import ALONE, Team
 from training.tracking import Tracker
 
 
@@ -47,27 +48,43 @@ class Places:
     """File of reviews that are trained on too."""
 
 
-def run(config: TrainConfig, places: Places, watch: Watch) -> ModelPackage:
-    """Train, measure and package; return the verified package.
+def run(config: TrainConfig, places: Places, watch: Watch, team: Team = ALONE) -> ModelPackage:
+    """Train, measure and package; return the verified package. Of a `team`, this is the leader.
 
     Raises:
         DataError: data and configuration do not fit each other, or the version is released already.
+        PackageInvalidError: what the package would say of itself is not complete.
         ExportRefusedError: the exported graph does not answer as the network does.
     """
     require_unreleased(places.packages / config.name / config.version)
+    require_complete(config.name, config.version, config.package, config.input)
     watch.stage("reading, decoding and dividing the data")
-    study = read_study_data(config, places.data, places.home / "cache" / "images", places.reviews)
+    study = read_study(config, places)
+    # The others find the images decoded.
+    team.wait()
     folder = _run_folder(config, study, places.home)
     tracker = Tracker(places.home, folder / "mlflow-run", f"{config.name} {config.version}")
     tracker.describe(plain(config), _tags(config, study))
     try:
-        package = _make(config, study, places, folder, _Tracked(watch, tracker), tracker)
+        package = _make(config, study, places, folder, _Tracked(watch, tracker), tracker, team)
     except BaseException:
         # A killed run stays RUNNING and is taken up again; one that failed says so.
         tracker.finish(succeeded=False)
         raise
     tracker.finish(succeeded=True)
     return package
+
+
+def follow(config: TrainConfig, places: Places, watch: Watch, team: Team) -> None:
+    """Train along with the leader of `team`, to the end of the training; write nothing."""
+    team.wait()
+    study = read_study(config, places)
+    train_members(config, study, weights_folder(config, study, places.home), watch, team)
+
+
+def read_study(config: TrainConfig, places: Places) -> StudyData:
+    """Read the data of a training; see `read_study_data`."""
+    return read_study_data(config, places.data, places.home / "cache" / "images", places.reviews)
 
 
 def require_unreleased(root: Path) -> None:
@@ -90,9 +107,11 @@ def _make(
     folder: Path,
     watch: Watch,
     tracker: Tracker,
+    team: Team,
 ) -> ModelPackage:
     watch.stage(f"training {config.members.count} member(s)")
-    graph, scores = train_members(config, study, _weights_folder(config, study, places.home), watch)
+    weights = weights_folder(config, study, places.home)
+    graph, scores = train_members(config, study, weights, watch, team)
     watch.stage("exporting, with the parity gate")
     parity = export_graph(config, study, graph, folder / "model.onnx")
     graphs = fit_graphs(config, study, folder / "model.onnx", parity, watch)
@@ -158,7 +177,7 @@ def _run_folder(config: TrainConfig, study: StudyData, home: Path) -> Path:
     return folder
 
 
-def _weights_folder(config: TrainConfig, study: StudyData, home: Path) -> Path:
+def weights_folder(config: TrainConfig, study: StudyData, home: Path) -> Path:
     """Return the folder of the members' checkpoints.
 
     It is named by what decides the weights alone, so that a change of what follows (calibration,

@@ -47,14 +47,16 @@ def plain(settings: Any) -> Any:
     """Return a configuration as plain values, for its digest and the records of a run.
 
     A field that came after the first release (`training.later`) is left out where it has its
-    default, so that the digest of a configuration that does not use it stays what it always was.
+    default, so that the digest of a configuration that does not use it stays what it always was;
+    one that decides nothing of a package is always left out.
     """
     if is_dataclass(settings) and not isinstance(settings, type):
         given = {each.name: (each, getattr(settings, each.name)) for each in fields(settings)}
         told = {
             name: plain(value)
             for name, (each, value) in given.items()
-            if not (each.metadata.get("later") and value == _default(each))
+            if not each.metadata.get("apart")
+            and not (each.metadata.get("later") and value == _default(each))
         }
         return {**told, **RETIRED.get(type(settings).__name__, {})}
     if isinstance(settings, dict):

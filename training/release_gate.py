@@ -1,6 +1,6 @@
 """The gate that a challenger passes before it becomes champion.
 
-Seven tests, each of which says by how much it fails. What they need is measured when a version is
+Six tests, each of which says by how much it fails. What they need is measured when a version is
 trained: the locked set beside the package, and the package's own `evaluation.json` and card.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from models.findings import Text
 from models.package import CARD, EVALUATION, ModelPackage
+from training import metrics
 from training.comparison import Difference, differences, figures_of, paired
 from training.locked_set import LockedSet
 
@@ -28,7 +29,8 @@ class GateConfig:
     specificity_margin: float = 0.03
     brier_margin: float = 0.01
     calibration_error_limit: float = 0.05
-    """Largest expected calibration error, and `calibration_error_margin` above the champion's."""
+    """Largest expected calibration error beyond what chance gives on a set of that size, and
+    `calibration_error_margin` above the champion's error."""
     calibration_error_margin: float = 0.02
     subgroup_auc_floor: float = 0.75
     subgroup_fewest: int = 30
@@ -103,21 +105,26 @@ def _inferior(each: Difference, config: GateConfig) -> str | None:
 
 
 def _calibration(challenger: LockedSet, champion: LockedSet | None, config: GateConfig) -> Verdict:
-    failures, worst = [], 0.0
+    failures, worst, limit = [], 0.0, config.calibration_error_limit
     for at, label in enumerate(challenger.labels):
         error = figures_of(challenger, at, challenger.weights)["calibration_error"]
         worst = max(worst, error)
-        limit = config.calibration_error_limit
+        used = challenger.weights > 0
+        chance = metrics.calibration_error_by_chance(
+            challenger.probability[used, at], challenger.weights[used], seed=at
+        )
+        limit = config.calibration_error_limit + chance
         if champion is not None:
             before = figures_of(champion, at, champion.weights)["calibration_error"]
             # Who is well calibrated may not be followed by one that is not.
             limit = min(limit, before + config.calibration_error_margin)
         if error > limit:
             failures.append(
-                f"calibration error of {label} is {error:.4f}; at most {limit:.4f} is accepted, it "
-                f"fails by {error - limit:.4f}"
+                f"calibration error of {label} is {error:.4f}, of which {chance:.4f} is chance on "
+                f"{used.sum()} samples; at most {limit:.4f} is accepted, it fails by "
+                f"{error - limit:.4f}"
             )
-    told = "; ".join(failures) or f"largest calibration error {worst:.4f}"
+    told = "; ".join(failures) or f"largest calibration error {worst:.4f}, at most {limit:.4f}"
     return Verdict("calibration", not failures, told)
 
 

@@ -76,7 +76,7 @@ def read_study_data(
     Raises:
         DataError: the source is unknown or its data do not fit; see `datasets`.
     """
-    manifest = read(config.data.source, data)
+    manifest = read(config.data.description, data)
     if manifest.labels != config.package.labels:
         raise DataError(
             f"The package is to find {list(config.package.labels)}, the data set has labels for "

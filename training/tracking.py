@@ -11,6 +11,7 @@ from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.time import get_current_time_millis
 
 from models.store import CHALLENGER
@@ -24,8 +25,11 @@ _PARAMETERS_AT_ONCE = 90
 class Tracker:
     """One MLflow run that is taken up again when its training is resumed."""
 
-    def __init__(self, home: Path, run_file: Path, name: str) -> None:
-        """Open the run whose id is in `run_file`, or start one called `name` and write its id."""
+    def __init__(self, home: Path, run_file: Path, name: str, parent: str | None = None) -> None:
+        """Open the run whose id is in `run_file`, or start one called `name` and write its id.
+
+        It is shown under the run `parent`, where one is named.
+        """
         store = home / "mlflow"
         self.client = open_client(home)
         self._recorded: set[tuple[str, int, float]] = set()
@@ -39,7 +43,8 @@ class Tracker:
                 EXPERIMENT, artifact_location=(store / "artifacts").resolve().as_uri()
             )
         )
-        self.run_id = self.client.create_run(number, run_name=name).info.run_id
+        tags = {} if parent is None else {MLFLOW_PARENT_RUN_ID: parent}
+        self.run_id = self.client.create_run(number, run_name=name, tags=tags).info.run_id
         run_file.write_text(self.run_id + "\n", encoding="utf-8")
 
     def _taken_up(self, run_id: str) -> bool:

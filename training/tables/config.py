@@ -5,20 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.calibrating import CalibrationConfig
-from training.config import SplitConfig
+from training.config import SourceConfig, SplitConfig
 from training.evaluation import EvaluationConfig
+from training.later import apart
 from training.packaging import PackageConfig
 from training.reference_fit import ReferenceConfig
+from training.search_space import SearchConfig
 from training.tables.additive import AdditiveConfig
 from training.tables.graph import TableTolerance
-
-
-@dataclass(frozen=True, slots=True)
-class TableDataConfig:
-    """Where the people come from."""
-
-    source: str
-    """Name of a data set's description, or the path of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +35,7 @@ class TableConfig:
     seed: int
     kind: str
     """`table`."""
-    data: TableDataConfig
+    data: SourceConfig
     inputs: tuple[TableInputConfig, ...]
     """In the order of the graph's vector; features that are not named are not used."""
     package: PackageConfig
@@ -53,6 +47,7 @@ class TableConfig:
     reference: ReferenceConfig = ReferenceConfig(components=4)
     export: TableTolerance = TableTolerance()
     evaluation: EvaluationConfig = EvaluationConfig()
+    search: SearchConfig = apart(SearchConfig())
     leave_site_out: bool = False
     """Whether each site is also predicted by a model of the others alone."""
 

@@ -51,7 +51,7 @@ def read_people(config: TableConfig, data: Path) -> People:
     Raises:
         DataError: the data do not fit the configuration.
     """
-    manifest = read(config.data.source, data)
+    manifest = read(config.data.description, data)
     if not manifest.is_table or manifest.labels != config.package.labels:
         raise DataError(
             f"The package is to find {list(config.package.labels)} in a table; "
@@ -60,7 +60,9 @@ def read_people(config: TableConfig, data: Path) -> People:
         )
     truth, weights = _outcome(config, manifest)
     split = split_by_group(manifest, config.split.fractions, config.split.seed, None)
-    columns = {each.feature.name: each for each in load_description(config.data.source).features}
+    columns = {
+        each.feature.name: each for each in load_description(config.data.description).features
+    }
     plain = TableSpec(tuple(_input(columns, each) for each in config.inputs), config.horizon_years)
     values = np.array([_row(plain, manifest, at) for at in range(len(manifest))])
     samples = tuple(

@@ -21,7 +21,7 @@ from training import calibrating
 from training.evaluation import Evaluated, headline
 from training.locked_set import locked_set, write_locked_set
 from training.loop import Watch
-from training.packaging import Contents, write_package
+from training.packaging import Contents, require_complete, write_package
 from training.pipeline import Places, require_unreleased
 from training.provenance import config_digest, plain, source_code
 from training.reference_fit import fit_reference
@@ -45,6 +45,7 @@ def run_table(config: TableConfig, places: Places, watch: Watch) -> ModelPackage
     require_unreleased(places.packages / config.name / config.version)
     watch.stage("reading and dividing the table")
     people = read_people(config, places.data)
+    require_complete(config.name, config.version, config.package, people.spec)
     digest = config_digest(config).removeprefix("sha256:")[:12]
     folder = places.home / "training" / f"{config.name}-{config.version}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def _make(
     tracker: Tracker,
 ) -> ModelPackage:
     watch.stage("fitting")
-    model = _fitted(config, people)
+    model = fitted(config, people)
     watch.stage("exporting, with the parity gate")
     training, validation = (people.split.indices(p) for p in (Part.TRAINING, Part.VALIDATION))
     onnx, own = folder / "model.onnx", people.values[training]
@@ -94,7 +95,8 @@ def _make(
     return package
 
 
-def _fitted(config: TableConfig, people: People) -> AdditiveModel:
+def fitted(config: TableConfig, people: People) -> AdditiveModel:
+    """Return the model that is fitted to the training part."""
     training = people.split.indices(Part.TRAINING)
     return fit(
         people.spec,
@@ -133,13 +135,13 @@ def _contents(
 
 def _calibrated(config: TableConfig, people: People, logits: NDArray[np.float32]) -> Calibration:
     known = people.known(Part.VALIDATION)
-    fitted = calibrating.fit(
+    label = calibrating.fit(
         logits[known, 0].astype(np.float64),
         people.truth[known],
         people.weights[known],
         config.calibration,
     )
-    return Calibration((fitted,))
+    return Calibration((label,))
 
 
 def _record(

@@ -47,7 +47,7 @@ def test_empty_manifest_is_refused() -> None:
 
 
 def test_repeated_id_is_refused() -> None:
-    with pytest.raises(DataError, match="lists an image twice"):
+    with pytest.raises(DataError, match="twice; sample ids must be unique: drop one of the rows"):
         manifest(NORMAL, replace(VIRUS, sample_id=NORMAL.sample_id))
 
 

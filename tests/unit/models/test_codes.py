@@ -1,5 +1,7 @@
 """Every code is what a dictionary says it is, or is marked as not confirmed."""
 
+from typing import Any
+
 import pytest
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
@@ -12,7 +14,8 @@ CODES = sorted({code for codes in FINDING_CODES.values() for code in codes}, key
 
 def meanings(value: str) -> set[str]:
     """Return what pydicom's dictionary of DICOM's concepts calls a SNOMED CT code."""
-    entries = (entry for names in concepts["SCT"].values() for entry in names.items())
+    snomed: dict[str, Any] = concepts["SCT"]
+    entries = (entry for names in snomed.values() for entry in names.items())
     return {told[0].partition(" (")[0].lower() for code, told in entries if code == value}
 
 

@@ -1,0 +1,169 @@
+"""A new model is a YAML file and a table: from these to an answer over HTTP, no code touched."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from datasets.manifest_file import read_manifest
+from serving.attached import attached_service
+from serving.cli.app import app
+from tests.toy_people import write_toy_people
+from tests.toy_tiles import made_up_tile, write_toy_tiles
+
+# MLflow's own use of SQLAlchemy.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made of one folder of data with its two YAML files, by the commands alone."""
+
+    folder: Path
+    checked: dict[str, Any]
+    manifest: dict[str, Any]
+    trained: dict[str, Any]
+    promoted: dict[str, Any]
+
+
+def zhuzhen(*arguments: object) -> dict[str, Any]:
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert done.exit_code == 0, f"{arguments}: {done.output}"
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def make(folder: Path, configuration: Path, description: str) -> Made:
+    name = configuration.stem
+    return Made(
+        folder,
+        zhuzhen("data", "check", folder / description, "--out", folder / "check.html"),
+        zhuzhen("data", "manifest", folder / description, "--out", folder / "manifest.parquet"),
+        zhuzhen("train", configuration),
+        zhuzhen("models", "promote", name),
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as environment:
+        folder = tmp_path_factory.mktemp("home")
+        environment.setenv("ZHUZHEN_HOME", str(folder))
+        environment.delenv("ZHUZHEN_DATA", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("tiles")
+    return make(folder, write_toy_tiles(folder), "toy_tiles.yaml")
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("people")
+    return make(folder, write_toy_people(folder, 800), "toy_people.yaml")
+
+
+@pytest.fixture(scope="module")
+def client(home: Path) -> Iterator[httpx.Client]:
+    with (
+        attached_service() as service,
+        httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as client,
+    ):
+        yield client
+
+
+def tile_png(seed: int, nests: bool) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(made_up_tile(seed, nests)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["tiles", "people"])
+def test_one_digest_leads_from_the_data_to_the_registry(
+    kind: str, home: Path, request: pytest.FixtureRequest
+) -> None:
+    made: Made = request.getfixturevalue(kind)
+    assert made.checked["passed"]
+    assert "data:image/png" in (made.folder / "check.html").read_text("utf-8") or kind == "people"
+    assert made.manifest["digest"] == made.checked["digest"]
+    kept = read_manifest(made.folder / "manifest.parquet", made.folder)
+    assert (kept.digest, str(len(kept))) == (made.manifest["digest"], made.manifest["samples"])
+    root = home / "models" / made.trained["model"] / made.trained["version"]
+    evaluation = json.loads((root / "evaluation.json").read_text("utf-8"))
+    assert evaluation["provenance"]["data"]["manifest_digest"] == made.manifest["digest"]
+    told = (root / "evaluation.json").read_text("utf-8") + (root / "docs/README.md").read_text(
+        "utf-8"
+    )
+    assert str(made.folder) not in told
+    assert made.promoted["promoted"]
+    assert {test["test"] for test in made.promoted["gate"] if test["passed"]} >= {
+        "calibration",
+        "subgroup floor",
+        "parity",
+        "card",
+    }
+
+
+def test_served_tiles_are_told_apart(client: httpx.Client, tiles: Made) -> None:
+    probabilities = {}
+    for nests in (True, False):
+        response = client.post(
+            "/v1/classify-pathology",
+            params={"model": "toy-tiles"},
+            content=tile_png(10_001 + nests, nests),
+            headers={"content-type": "image/png"},
+        )
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        assert answer["verdict"] == "accepted"
+        assert (answer["version"], answer["digest"]) == ("0.1.0", tiles.trained["digest"])
+        (finding,) = answer["findings"]
+        assert finding["name"]["zh"] == "虚构细胞巢"
+        probabilities[nests] = finding["probability"]
+    assert probabilities[True] > probabilities[False] + 0.3
+
+
+def test_served_people_are_told_apart(client: httpx.Client, people: Made) -> None:
+    found = {}
+    for age in (30, 80):
+        response = client.post(
+            "/v1/score-risk",
+            json={
+                "scores": "toy-risk",
+                "person": {"age_years": age, "sex": "男", "sbp_mmhg": 140},
+            },
+        )
+        assert response.status_code == 200, response.text
+        (answer,) = response.json()["model_assessments"]
+        assert (answer["version"], answer["digest"]) == ("0.1.0", people.trained["digest"])
+        (finding,) = answer["findings"]
+        assert finding["label"] == "toy_disease"
+        found[age] = finding["probability"]
+    assert found[80] > found[30] + 0.3
+
+
+@pytest.mark.usefixtures("tiles")
+def test_tile_model_through_the_command_gives_what_the_door_gives(
+    client: httpx.Client, tmp_path: Path
+) -> None:
+    data = tile_png(77_777, True)
+    (tmp_path / "tile.png").write_bytes(data)
+    told = zhuzhen("predict", "toy-tiles", tmp_path / "tile.png")
+    response = client.post(
+        "/v1/classify-pathology?model=toy-tiles",
+        content=data,
+        headers={"content-type": "image/png"},
+    )
+    assert response.json()["findings"] == told["findings"]
