@@ -67,7 +67,7 @@ def test_tile_is_answered_at_its_door(client: httpx.Client) -> None:
         (ROUTE, "chest-xray-pneumonia", "POST it to /v1/recognize"),
         ("/v1/recognize", "breast-idc", "POST it to /v1/classify-pathology"),
         ("/v1/recognize", "mortality-10y", "takes the inputs of a person as JSON; POST it to"),
-        (ROUTE, "coronary-disease@1.0.0", "POST it to /v1/score-risk"),
+        (ROUTE, "coronary-disease", "POST it to /v1/score-risk"),
     ],
 )
 def test_model_of_another_kind_names_its_door(

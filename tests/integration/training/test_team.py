@@ -66,7 +66,7 @@ def plain_config() -> TrainConfig:
 def test_two_processes_see_and_learn_what_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = write_kermany(tmp_path / "data", patients=24)
+    data = write_kermany(tmp_path / "data", patients=48)
     config = plain_config()
     study = tiny_study(config, data)
     drawn: list[list[int]] = []

@@ -23,7 +23,7 @@ PERSON: dict[str, Given] = {
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TabularModel:
     monkeypatch.setenv("ZHUZHEN_HOME", str(tmp_path))
-    return TabularModel(store.load("coronary-disease@1.0.0"))
+    return TabularModel(store.load("coronary-disease"))
 
 
 def test_inputs_of_a_person_are_kept_coarsely(model: TabularModel) -> None:
