@@ -29,7 +29,7 @@ TRAINING_LIBRARIES = {"torch", "monai", "mlflow", "datasets", "training"}
 # Which extras' third-party packages each folder's code may import, beside the base installation.
 EXTRAS_OF = {
     "models": (),
-    "serving": ("population",),
+    "serving": ("population", "scale"),
     "datasets": ("train",),
     "training": ("train",),
     "benchmarks": ("train", "bench", "demo"),
