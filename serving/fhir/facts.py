@@ -128,7 +128,13 @@ def _of_observation(observation: Resource, today: date) -> Iterator[Fact]:
             sent = _value(name, part)
             if sent is not None:
                 dated = sent if on is None else {**sent, "date": on.isoformat()}
+                if name in _ACR_BY_UNIT.values():
+                    name = _ACR_BY_UNIT.get(str(sent.get("unit")), name)
                 yield Fact(name, dated, reference, on)
+
+
+_ACR_BY_UNIT = {"mg/g": "urine_acr_mg_g", "mg/mmol": "urine_acr_mg_mmol"}
+"""Staged in the unit that was reported, whichever code it was reported under."""
 
 
 def _inputs_of(concept: object) -> Iterator[str]:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from models.risk.assessment import read_person
 from serving.fhir.facts import person_of, tells_something
+from tests.risk_samples import observation
 
 
 def own(name: str, **value: Any) -> dict[str, Any]:
@@ -38,6 +40,16 @@ def test_what_no_code_system_has_is_told_by_its_own_name(
 
     assert fact.sent["value"] == expected
     assert fact.reference == "Observation/o"
+
+
+def test_one_albumin_in_either_unit_is_no_contradiction() -> None:
+    under_mass = observation(1, "9318-7", 12.0, "mg/mmol", "2026-11-01")
+    under_molar = observation(2, "32294-1", 11.0, "mg/mmol", "2026-10-01")
+
+    person = person_of([under_mass, under_molar])
+
+    assert person.facts["urine_acr_mg_mmol"].sent["value"] == 12.0
+    assert read_person(person.inputs)["urine_acr_mg_mmol"].value == 12.0
 
 
 @pytest.mark.parametrize(
