@@ -103,7 +103,7 @@ def test_package_predicts_as_it_was_evaluated(trained: Trained, package: ModelPa
     assert (called == truth).mean() > 0.75
     assert probability[truth].mean() > probability[~truth].mean() + 0.2
     side = package.input_spec.side_px
-    assert activation_map.shape[1:] == (1, side // 16, side // 16)
+    assert activation_map.shape[1:] == (1, side // 32, side // 32)
     # Images are of the kind the model was made for; noise is not.
     assert (package.reference.score(embedding) > 1).mean() < 0.1
     noise = np.random.default_rng(0).integers(0, 256, (500, 500), dtype=np.uint8)
@@ -120,9 +120,6 @@ def test_evaluation_has_figures_with_intervals(trained: Trained) -> None:
             assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1, (part, name)
             assert figure["low"] < figure["high"], (part, name)
     assert evaluation["test"]["figures"]["auc"]["value"] > 0.8
-    lungs = evaluation["lungs"]
-    assert 0 <= lungs["evidence"]["marked_area_in_lungs"] <= 1
-    assert lungs["exchanged"].keys() == {"auc_for_the_lungs", "auc_for_the_surroundings"}
     assert evaluation["test"]["subgroups"].keys() == {"bacteria", "virus"}
     assert evaluation["int8"]["accepted"] is (trained.root / "models/model.int8.onnx").exists()
     worst = evaluation["export"]["largest_differences"]

@@ -214,3 +214,16 @@ def test_answers_that_are_no_numbers_are_refused(name: str) -> None:
     assert not gate.accepted
     assert f"{name} is not a finite number" in gate.reason
     assert np.isfinite(gate.largest_probability_change)
+
+
+def test_network_with_a_field_is_exported_as_it_answers(tmp_path: Path) -> None:
+    network = pretrained(1, 0.0, 0.0, field=True)
+    torch.manual_seed(1)
+    nn.init.normal_(network.classify.weight, std=0.05)
+    graph = ReleasedGraph([network], CONFIG).eval()
+    path = tmp_path / "model.onnx"
+    write_onnx(graph, (1, SIDE), path)
+    parity = check_parity(graph, path, INPUTS, ExportConfig())
+    assert 0 < parity.activation_map < 1e-2
+    outputs = GraphRunner(path, SPEC, threads=1).on_images(PICTURES)
+    assert outputs.activation_map.shape == (len(PICTURES), 1, SIDE // 16, SIDE // 16)
