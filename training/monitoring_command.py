@@ -109,6 +109,10 @@ def trial(
         list[Path] | None, typer.Argument(help="Files of observations of a shifted stream.")
     ] = None,
     version: Version = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="A file of observations in the place of the version's reference."),
+    ] = None,
     readings: Annotated[int, typer.Option(help="In each replayed stream.")] = 200,
     replays: Annotated[int, typer.Option(help="How many.")] = 100,
     seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
@@ -119,7 +123,7 @@ def trial(
         from training.drift_trial import replay
 
         version = version or store.load(name).reference_to.version
-        reference = _reference(name, version)
+        reference = list(read_file(against)) if against else _reference(name, version)
         streams = {"unchanged": reference}
         streams |= {path.stem: list(read_file(path)) for path in shifted or ()}
         for stream, observations in streams.items():

@@ -96,6 +96,10 @@ def test_trial_counts_alarms_of_both_streams(home: Path) -> None:
     _, text, _ = run(monitoring_command.trial, NAME, str(shifted), *arguments)
     unchanged, moved = (json.loads(line) for line in text.splitlines())
     assert (unchanged["alarms"], moved["alarms"]) == (0, 10)
+    # Any file can be held against, such as the same stream itself.
+    own = (str(shifted), "--against", str(shifted))
+    _, text, _ = run(monitoring_command.trial, NAME, *own, "--readings", "50", "--json")
+    assert json.loads(text.splitlines()[0])["alarms"] == 0
 
 
 def test_few_readings_are_no_reference(home: Path) -> None:
