@@ -1,10 +1,11 @@
 """What the released chest model sees of images acquired otherwise: the drift trial's input.
 
     python -m benchmarks.drift_streams FOLDER
-    zhuzhen monitor trial chest-xray-pneumonia --against FOLDER/unchanged.jsonl FOLDER/darker.jsonl ...
+    zhuzhen monitor trial MODEL --against FOLDER/unchanged.jsonl FOLDER/darker.jsonl ...
 
 The images of the validation and test part, which the model was not trained on, go through the real
-reader as they are (`unchanged.jsonl`, the reference), and those of the test part after each change. Needs the data sets under `ZHUZHEN_DATA`.
+reader as they are (`unchanged.jsonl`, the reference), and those of the test part after each change.
+Needs the data sets under `ZHUZHEN_DATA`.
 """
 
 import io
