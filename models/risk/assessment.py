@@ -11,10 +11,11 @@ from models.findings import Text
 from models.risk.column_names import column_name
 from models.risk.contributions import Contribution, contributions_of
 from models.risk.derived import complete, how_derived
-from models.risk.evaluation import check, checked_needs, evaluate
+from models.risk.evaluation import evaluate
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
-from models.risk.levers import WhatIf, shown_value, what_ifs_of
+from models.risk.levers import WhatIf, shown_value, targets_of, what_ifs_of, with_targets
+from models.risk.person_refusals import refusals_of
 from models.risk.reading import Given, read_value
 from models.risk.refusals import Refusal, refusal_of
 from models.risk.score import Band, Columns, Measure, Score, Status
@@ -66,20 +67,20 @@ class Assessment:
     """In `score.unit`, unrounded; None where there is no number."""
     shown: Text
     """The value as it is shown, or that there is none."""
-    category: Band | None
-    near_edge: Text | None
+    category: Band | None = None
+    near_edge: Text | None = None
     """Set where the value is closer to the limit of a category than the equation is exact."""
-    horizon_years: float | None
-    stages: tuple[StageFound, ...]
-    alerts: tuple[Text, ...]
+    horizon_years: float | None = None
+    stages: tuple[StageFound, ...] = ()
+    alerts: tuple[Text, ...] = ()
     """To be told whatever the value is."""
-    remarks: tuple[Text, ...]
+    remarks: tuple[Text, ...] = ()
     """Extrapolated, derived, old, assumed or unknown: what to mind about this value."""
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[Refusal, ...] = ()
     """Why there is no number; all reasons, not the first alone."""
-    inputs: tuple[InputUsed, ...]
-    contributions: tuple[Contribution, ...]
-    what_ifs: tuple[WhatIf, ...]
+    inputs: tuple[InputUsed, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+    what_ifs: tuple[WhatIf, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.value is None) == self.status.has_value or bool(self.refusals) == (
@@ -159,18 +160,16 @@ def assess(
     populations.
     """
     today = today or date.today()
-    columns = columns_of(person)
-    outcome = evaluate(score, columns, 1)
+    full = _full_columns(score, columns_of(person))
+    # The person and every what-if at once: a call for each would take as long as each.
+    targets = targets_of(score, full) if explain else {}
+    outcome = evaluate(score, with_targets(full, targets), 1 + len(targets))
     status = Status(int(outcome.status[0]))
-    full = _full_columns(score, columns)
-    refusals = _refusals(score, person, full, today)
-    if not status.has_value or refusals:
-        if not refusals:
-            one = refusal_of(score, status, -1, None)
-            refusals = (one,) if one else ()
-        return _without_value(score, refusals, today, _inputs_used(score, person, full, today))
-    value = float(outcome.values[0])
     inputs = _inputs_used(score, person, full, today)
+    refusals = refusals_of(score, person, full, status, today)
+    if refusals:
+        return _without_value(score, refusals, today, inputs)
+    value = float(outcome.values[0])
     en, zh = shown_value(score, value)
     return Assessment(
         score=score,
@@ -184,10 +183,9 @@ def assess(
         stages=_stages(score, full),
         alerts=tuple(alert.told for alert in score.alerts if alert.applies(full)[0]),
         remarks=_remarks(score, full, inputs, status, int(outcome.blamed[0])),
-        refusals=(),
         inputs=inputs,
         contributions=contributions_of(score, full) if explain else (),
-        what_ifs=what_ifs_of(score, full, value) if explain else (),
+        what_ifs=what_ifs_of(score, targets, outcome.values),
     )
 
 
@@ -198,31 +196,27 @@ def _stages(score: Score, full: Columns) -> tuple[StageFound, ...]:
     )
 
 
+_NO_VALUE = Text("no value", "无结果")
+
+
 def _without_value(
     score: Score, refusals: tuple[Refusal, ...], today: date, inputs: tuple[InputUsed, ...]
 ) -> Assessment:
     return Assessment(
-        score=score,
-        status=refusals[0].status,
-        assessed_on=today,
-        value=None,
-        shown=Text("no value", "无结果"),
-        category=None,
-        near_edge=None,
+        score,
+        refusals[0].status,
+        today,
+        None,
+        _NO_VALUE,
         horizon_years=score.horizon_years,
-        stages=(),
-        alerts=(),
-        remarks=(),
         refusals=refusals,
         inputs=inputs,
-        contributions=(),
-        what_ifs=(),
     )
 
 
 def _full_columns(score: Score, columns: Columns) -> Columns:
     """Return every column that the score looks at, with defaults and what was derived."""
-    needs = checked_needs(score)
+    needs = score.checked
     empty = {
         need.name: np.array([np.nan if need.default is None else float(need.default)])
         for need in needs
@@ -230,55 +224,6 @@ def _full_columns(score: Score, columns: Columns) -> Columns:
     known = {name: columns[name] for name in empty if name in columns}
     filled = {name: column for name, column in known.items() if not np.isnan(column[0])}
     return complete({**empty, **filled}, needs)
-
-
-def _refusals(
-    score: Score, person: Mapping[str, Given], full: Columns, today: date
-) -> tuple[Refusal, ...]:
-    found: list[Refusal] = []
-    needs = checked_needs(score)
-    for index, need in enumerate(needs):
-        status, blamed = np.zeros(1, np.uint8), np.full(1, -1, np.int16)
-        with np.errstate(all="ignore"):
-            check(need, index, full[need.name], status, blamed)
-        if not Status(int(status[0])).has_value:
-            found.append(_told(score, person, Status(int(status[0])), index, full[need.name][0]))
-        elif need.name in person and _later(person[need.name], today):
-            found.append(_from_the_future(need.name))
-    with np.errstate(all="ignore"):
-        for index, rule in enumerate(score.rules, len(needs)):
-            if rule.broken(full)[0]:
-                found.append(_told(score, person, rule.status, index, full[rule.blames][0]))
-    return tuple(found)
-
-
-def _told(
-    score: Score, person: Mapping[str, Given], status: Status, index: int, value: float
-) -> Refusal:
-    refusal = refusal_of(score, status, index, value)
-    assert refusal is not None  # noqa: S101  # the status says that something is wrong
-    given = person.get(refusal.input)
-    if status is Status.NOT_UNDERSTOOD and given is not None and given.problem is not None:
-        return Refusal(status, refusal.input, None, refusal.needed, given.problem)
-    return refusal
-
-
-def _later(given: Given, today: date) -> bool:
-    return given.measured_on is not None and given.measured_on > today
-
-
-def _from_the_future(name: str) -> Refusal:
-    label = INPUTS[name].label
-    return Refusal(
-        Status.IMPLAUSIBLE,
-        name,
-        None,
-        Text("a date that is not after the day of the assessment", "不晚于评估日的日期"),
-        Text(
-            f"{label.en} ({name}) has a date after the day of the assessment. Check the date.",
-            f"{label.zh}（{name}）的日期晚于评估日期，请核对。",
-        ),
-    )
 
 
 def _inputs_used(
@@ -343,7 +288,7 @@ def _remarks(
     score: Score, full: Columns, inputs: tuple[InputUsed, ...], status: Status, blamed: int
 ) -> tuple[Text, ...]:
     remarks = _on_recalibration(score, full)
-    needs = checked_needs(score)
+    needs = score.checked
     if status is Status.EXTRAPOLATED:
         mark = refusal_of(score, status, blamed, float(full[needs[blamed].name][0]))
         if mark is not None:

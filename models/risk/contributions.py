@@ -6,13 +6,13 @@ same sex. Shapley LS, Contributions to the Theory of Games II, 1953.
 """
 
 from dataclasses import dataclass
-from itertools import product
+from functools import cache
 from math import factorial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.risk.derived import complete
-from models.risk.evaluation import checked_needs
 from models.risk.inputs import INPUTS
 from models.risk.scales import Scale, on_scale
 from models.risk.score import Columns, Floats, Score
@@ -46,7 +46,7 @@ def contributions_of(score: Score, columns: Columns) -> tuple[Contribution, ...]
     ][:_MOST_INPUTS]
     if not names:
         return ()
-    amounts = _shapley(_values(score, columns, names), len(names))
+    amounts = _shapley_matrix(len(names)) @ _values(score, columns, names)
     if not np.isfinite(amounts).all():
         return ()
     told = [
@@ -68,16 +68,17 @@ _NOTHING = 1e-12
 
 def _values(score: Score, columns: Columns, names: list[str]) -> Floats:
     """Return the score for every mixture of person and reference, shape (2 ** names,)."""
-    own = np.array(list(product((False, True), repeat=len(names))))
-    mixed = {name: np.repeat(column, len(own)) for name, column in columns.items()}
+    own = _mixtures(len(names))
+    rows = own.shape[1]
+    mixed = {name: np.full(rows, column[0]) for name, column in columns.items()}
     for place, name in enumerate(names):
-        mixed[name] = np.where(own[:, place], columns[name][0], score.reference[name])
+        mixed[name] = np.where(own[place], columns[name][0], score.reference[name])
     for entry in (INPUTS[need.name] for need in score.needs):
         # A total follows from the items that are varied.
         if entry.derived_from and set(names) & set(entry.derived_from) - set(columns_kept(score)):
-            mixed[entry.name] = np.full(len(own), np.nan)
+            mixed[entry.name] = np.full(rows, np.nan)
     with np.errstate(all="ignore"):
-        return on_scale(score.scale, score.kernel(complete(mixed, checked_needs(score))))
+        return on_scale(score.scale, score.kernel(complete(mixed, score.checked)))
 
 
 def columns_kept(score: Score) -> tuple[str, ...]:
@@ -87,16 +88,18 @@ def columns_kept(score: Score) -> tuple[str, ...]:
     return tuple(need.name for need in score.needs if need.required or need.name not in parts)
 
 
-def _shapley(values: Floats, count: int) -> Floats:
-    table = values.reshape((2,) * count)
-    weight = [
-        factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)
-    ]
-    sizes = np.indices((2,) * (count - 1)).sum(axis=0) if count > 1 else np.zeros((), np.intp)
-    weights = np.array(weight)[sizes]
-    return np.array(
-        [
-            (weights * (table.take(1, axis=axis) - table.take(0, axis=axis))).sum()
-            for axis in range(count)
-        ]
-    )
+@cache
+def _mixtures(count: int) -> NDArray[np.bool_]:
+    """Return which of `count` inputs are the person's own, shape (count, 2 ** count)."""
+    numbers = np.arange(2**count)
+    return (numbers >> np.arange(count)[:, None] & 1).astype(np.bool_)
+
+
+@cache
+def _shapley_matrix(count: int) -> Floats:
+    """Return what makes Shapley values of the values of all mixtures, shape (count, 2 ** count)."""
+    own = _mixtures(count)
+    others = own.sum(axis=0) - own
+    orders = [factorial(k) * factorial(count - k - 1) / factorial(count) for k in range(count)]
+    matrix: Floats = np.where(own, 1.0, -1.0) * np.array(orders)[others]
+    return matrix

@@ -25,17 +25,10 @@ class Outcome:
     status: NDArray[np.uint8]
     """`Status`, shape (people,)."""
     blamed: NDArray[np.int16]
-    """Which check decided the status: an index into `checked_needs(score)` followed by
+    """Which check decided the status: an index into `score.checked` followed by
     `score.rules`; -1 where all is well."""
     bands: NDArray[np.int16]
     """Index into `score.bands`, -1 where there is no number."""
-
-
-def checked_needs(score: Score) -> tuple[Need, ...]:
-    """Return the needs of a score, preceded by the parts from which its inputs can be derived."""
-    own = {need.name for need in score.needs}
-    parts = (part for need in score.needs for part in INPUTS[need.name].derived_from)
-    return (*(Need(part, required=False) for part in parts if part not in own), *score.needs)
 
 
 def evaluate(score: Score, columns: Columns, people: int) -> Outcome:
@@ -46,7 +39,7 @@ def evaluate(score: Score, columns: Columns, people: int) -> Outcome:
         np.full(people, -1, np.int16),
         np.full(people, -1, np.int16),
     )
-    needs = checked_needs(score)
+    needs = score.checked
     nothing = np.full(min(people, BLOCK), np.nan)
     for start in range(0, people, BLOCK):
         part = slice(start, min(start + BLOCK, people))
@@ -81,7 +74,7 @@ def _evaluate_block(
             broken = rule.broken(block)
             if broken.any():
                 _blame(broken, rule.status, index, status, blamed)
-        valid = status <= Status.EXTRAPOLATED
+        valid = status <= _EXTRAPOLATED
         everyone = bool(valid.all())
         if not everyone and not valid.any():
             return
@@ -110,19 +103,31 @@ def check(
     entry = INPUTS[need.name]
     # Most cohorts are clean: two passes over the column show it. NaN makes both of them NaN.
     lowest, highest = column.min(initial=np.inf), column.max(initial=-np.inf)
+    if lowest != lowest:
+        missing = np.isnan(column)
+        if need.required:
+            _blame(missing, Status.MISSING, index, status, blamed)
+        if missing.all():
+            return
+        lowest, highest = np.nanmin(column), np.nanmax(column)
+    over_limit = highest >= need.high if need.below else highest > need.high
     in_plausible = lowest >= entry.low and highest <= entry.high
-    if (
-        in_plausible
-        and lowest >= need.low
-        and (highest < need.high if need.below else highest <= need.high)
-    ):
+    if in_plausible and lowest >= need.low and not over_limit:
         return
-    if need.required:
-        _blame(np.isnan(column), Status.MISSING, index, status, blamed)
     if not in_plausible:
         _blame(np.isinf(column), Status.NOT_UNDERSTOOD, index, status, blamed)
         implausible = (column < entry.low) | (column > entry.high)
         _blame(implausible, Status.IMPLAUSIBLE, index, status, blamed)
+    _check_population(need, index, column, status, blamed)
+
+
+def _check_population(
+    need: Need,
+    index: int,
+    column: Floats,
+    status: NDArray[np.uint8],
+    blamed: NDArray[np.int16],
+) -> None:
     under = column < need.low
     over = column >= need.high if need.below else column > need.high
     near_under = under & (column >= need.wider_low) if need.wider_low is not None else None
@@ -141,7 +146,12 @@ def _blame(
     status: NDArray[np.uint8],
     blamed: NDArray[np.int16],
 ) -> None:
+    if not where.any():
+        return
     # A refusal replaces a mark; neither replaces an earlier refusal, nor a mark a mark.
-    still_open = where & (status <= (Status.OK if what.has_value else Status.EXTRAPOLATED))
+    still_open = where & (status <= (_OK if what == _EXTRAPOLATED else _EXTRAPOLATED))
     status[still_open] = what
     blamed[still_open] = index
+
+
+_OK, _EXTRAPOLATED = int(Status.OK), int(Status.EXTRAPOLATED)

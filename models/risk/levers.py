@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.findings import Text
-from models.risk.evaluation import evaluate
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
-from models.risk.score import Columns, Measure, Score
+from models.risk.score import Columns, Floats, Measure, Score
 from models.risk.shown import shown, shown_unit
 
 _TARGETS: Mapping[str, tuple[float, float]] = {
@@ -45,32 +44,41 @@ class WhatIf:
     told: Text
 
 
-def what_ifs_of(score: Score, columns: Columns, value: float) -> tuple[WhatIf, ...]:
-    """Return what can be told for one person (columns of one), the lowest number first."""
+def targets_of(score: Score, columns: Columns) -> dict[str, float]:
+    """Return the target of each input that one person (columns of one) could bring there."""
     sex = columns.get("sex", _UNKNOWN)[0]
+    if not np.isfinite(sex):
+        return {}
     barred = {name for name, of in score.not_levers if INPUTS["sex"].places[of] == sex}
-    found = (_what_if(score, columns, value, name) for name in score.levers if name not in barred)
-    return tuple(sorted((one for one in found if one), key=lambda one: one.value))
+    found = {}
+    for name in score.levers:
+        present, target = columns.get(name, _UNKNOWN)[0], _TARGETS[name][int(sex)]
+        better = INPUTS[name].kind is Kind.FLAG and present == 1 - target
+        if name not in barred and (better or present > target):
+            found[name] = float(target)
+    return found
 
 
 _UNKNOWN = np.array([np.nan])
 
 
-def _what_if(score: Score, columns: Columns, value: float, name: str) -> WhatIf | None:
-    present = columns.get(name, _UNKNOWN)[0]
-    sex = columns.get("sex", _UNKNOWN)[0]
-    if np.isnan(present) or np.isnan(sex):
-        return None
-    target = _TARGETS[name][int(sex)]
-    better = INPUTS[name].kind is Kind.FLAG and present != target
-    if not better and not present > target:
-        return None
-    outcome = evaluate(score, {**columns, name: np.array([float(target)])}, 1)
-    changed = float(outcome.values[0])
-    # NaN, or no lower: nothing that would be worth telling.
-    if not changed < value:
-        return None
-    return WhatIf(name, float(target), changed, _told(score, name, target, changed))
+def with_targets(columns: Columns, targets: Mapping[str, float]) -> Columns:
+    """Return one person as the first row, and then with each input at its target by itself."""
+    varied = {name: np.full(1 + len(targets), column[0]) for name, column in columns.items()}
+    for row, (name, target) in enumerate(targets.items(), 1):
+        varied[name][row] = target
+    return varied
+
+
+def what_ifs_of(score: Score, targets: Mapping[str, float], values: Floats) -> tuple[WhatIf, ...]:
+    """Return what can be told, the lowest number first; `values` are those of `with_targets`."""
+    found = (
+        WhatIf(name, target, float(changed), _told(score, name, target, float(changed)))
+        for (name, target), changed in zip(targets.items(), values[1:], strict=True)
+        # NaN, or no lower: nothing that would be worth telling.
+        if changed < values[0]
+    )
+    return tuple(sorted(found, key=lambda one: one.value))
 
 
 def _told(score: Score, name: str, target: float, changed: float) -> Text:

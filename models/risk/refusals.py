@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from models.findings import Text
-from models.risk.evaluation import checked_needs
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
 from models.risk.score import Need, Score, Status
@@ -35,7 +34,7 @@ def refusal_of(score: Score, status: Status, blamed: int, found: float | None) -
     """
     if status is Status.OK:
         return None
-    needs = checked_needs(score)
+    needs = score.checked
     if blamed < 0:
         return Refusal(status, "", None, None, _NO_NUMBER)
     if blamed >= len(needs):
@@ -59,7 +58,7 @@ _NO_NUMBER = Text(
 
 def blamed_input(score: Score, blamed: int) -> str | None:
     """Return the name of the input that a check blames."""
-    needs = checked_needs(score)
+    needs = score.checked
     if blamed < 0:
         return None
     return needs[blamed].name if blamed < len(needs) else score.rules[blamed - len(needs)].blames

@@ -46,7 +46,8 @@ class Status(IntEnum):
     @property
     def has_value(self) -> bool:
         """Whether there is a number."""
-        return self <= Status.EXTRAPOLATED
+        # By number: the names of an enumeration's members are slow to look up from inside it.
+        return self.value <= 1
 
 
 class Measure(StrEnum):
@@ -190,6 +191,15 @@ class Score:
     """Short column names whose meaning depends on the score, with the input they stand for."""
     recalibration: "Recalibration | None" = None
     """Set where this is a published score fitted to local data, which keeps its own identifier."""
+
+    checked: tuple[Need, ...] = field(init=False, repr=False)
+    """The needs, preceded by the parts from which their inputs can be derived."""
+
+    def __post_init__(self) -> None:
+        own = {need.name for need in self.needs}
+        parts = (part for need in self.needs for part in INPUTS[need.name].derived_from)
+        before = (Need(part, required=False) for part in parts if part not in own)
+        object.__setattr__(self, "checked", (*before, *self.needs))
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from models.risk.registry import known
 from models.table import Given
 from serving.observations import observed_person
 from serving.people import Assessment, TabularModel, assessment_answer
+from serving.risk.choosing import APPLICABLE
 from serving.watching import Watcher
 
 
@@ -28,12 +29,10 @@ class PackagedModels:
         names = [asked] if isinstance(asked, str) else asked
         if not isinstance(names, list):
             return []
-        there = store.versions()
-        return [
-            name
-            for name in names
-            if isinstance(name, str) and name.partition("@")[0] in there and not known(name)
-        ]
+        others = [name for name in names if isinstance(name, str) and not known(name)]
+        # The store is looked through only where no equation has that name.
+        there = store.versions() if others and others != [APPLICABLE] else {}
+        return [name for name in others if name.partition("@")[0] in there]
 
     def model(self, name: str) -> TabularModel:
         """Return the model `name` (its current version) or `name@version`.

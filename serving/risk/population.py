@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.risk.column_names import ColumnName, column_name
-from models.risk.evaluation import Outcome, checked_needs, evaluate
+from models.risk.evaluation import Outcome, evaluate
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
 from models.risk.reading import read_column, read_value
@@ -176,7 +176,7 @@ def columns_of(score: Score, table: pa.Table, known: Known = _NOTHING) -> Column
     Raises:
         TableFileError: two columns hold the same input.
     """
-    wanted = {need.name for need in checked_needs(score)}
+    wanted = {need.name for need in score.checked}
     found: dict[str, Floats] = {}
     for name in table.column_names:
         meant = column_name(name, score)

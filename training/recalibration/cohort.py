@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.errors import DataError
 from models.risk.column_names import column_name
-from models.risk.evaluation import checked_needs, evaluate
+from models.risk.evaluation import evaluate
 from models.risk.reading import read_column
 from models.risk.refusals import blamed_input
 from models.risk.scales import Scale, on_scale
@@ -165,7 +165,7 @@ def _require_columns(table: pd.DataFrame, names: CohortColumns, path: Path) -> N
 
 
 def _inputs(score: Score, table: pd.DataFrame, other: set[str | None]) -> dict[str, Floats]:
-    wanted = {need.name for need in checked_needs(score)}
+    wanted = {need.name for need in score.checked}
     found: dict[str, Floats] = {}
     for name in table.columns:
         meant = None if name in other else column_name(str(name), score)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError
 from models.risk.assessment import assess, read_person
-from models.risk.evaluation import checked_needs, evaluate
+from models.risk.evaluation import evaluate
 from models.risk.input_kinds import Kind
 from models.risk.inputs import INPUTS
 from models.risk.reading import read_value
@@ -36,7 +36,7 @@ def people(score: Score, seed: int, count: int) -> Columns:
     generator = np.random.default_rng(seed)
     base = one_person(score)
     columns = {}
-    for need in checked_needs(score):
+    for need in score.checked:
         entry = INPUTS[need.name]
         low = max(need.low, entry.low) if math.isfinite(need.low) else entry.low
         high = min(need.high, entry.high)
