@@ -15,6 +15,7 @@ from tests.kermany_samples import write_kermany
 from tests.training_samples import Quiet, tiny_config, tiny_study
 from training.config import TrainConfig
 from training.loop import OptimisationConfig
+from training.lungs import LungConfig
 from training.members import train_members
 from training.team import Team
 
@@ -55,6 +56,8 @@ def plain_config() -> TrainConfig:
     return replace(
         config,
         network=replace(config.network, dropout=0.0, drop_path=0.0),
+        # Each process would cover and transplant chests of its own share.
+        lungs=LungConfig(),
         augmentation=replace(config.augmentation, strength=0.0),
         sampling=replace(config.sampling, images_per_epoch=32, batch_images=16),
         optimisation=OptimisationConfig(
@@ -66,7 +69,7 @@ def plain_config() -> TrainConfig:
 def test_two_processes_see_and_learn_what_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = write_kermany(tmp_path / "data", patients=48)
+    data = write_kermany(tmp_path / "data", patients=24)
     config = plain_config()
     study = tiny_study(config, data)
     drawn: list[list[int]] = []
