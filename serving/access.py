@@ -3,14 +3,15 @@
 `Guard` is opened once with the service. A door asks it in this order: `identify` (401 without a
 credential that is valid now), `admit` (403 where no role of the actor may ever do the action),
 then, when the record is known, `require` (403 without a relation to it). Each answer is an audit
-event, and `settled` waits until those of a request are on disk, before it is answered.
+event, and `settled` waits until those of a request are recorded, before it is answered: on disk,
+or, for what institutions read of their own, where they outlive this process (`audit_words`).
 """
 
 import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -23,7 +24,8 @@ from starlette.types import Scope
 
 from serving import audit
 from serving.audit.opening import recording
-from serving.audit_words import category_of, purpose_of, verb_of
+from serving.audit.writing import RecorderSettings
+from serving.audit_words import category_of, must_outlive_power, purpose_of, verb_of
 from serving.identity.cds_clients import read_cds_clients
 from serving.identity.credentials import Credentials
 from serving.identity.errors import (
@@ -138,12 +140,14 @@ class Access:
             request_id=self.request_id,
         )
         try:
-            self.receipts.append(self.guard.recorder.record(event))
+            wait_for_disk = reason is not None or must_outlive_power(action, decision)
+            receipt = self.guard.recorder.record(event, wait_for_disk=wait_for_disk)
+            self.receipts.append(receipt)
         except audit.AuditUnavailableError as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
     async def settled(self) -> None:
-        """Wait until what was recorded is on disk.
+        """Wait until what happened is recorded as lastingly as it has to be.
 
         Raises:
             Problem: 503, it cannot be.
@@ -230,6 +234,22 @@ class Guard:
         """Return the access of an actor who is known by other means: a job, an association."""
         return Access(self, actor, operation, action)
 
+    @contextmanager
+    def on_duty(self) -> Iterator[None]:
+        """Record that the service begins to answer and, at the end, that it stopped in order.
+
+        A start that follows no stop says that what was not yet on disk then may be missing.
+
+        Raises:
+            AuditUnavailableError: nothing can be recorded.
+        """
+        self.recorder.record(_of_service(audit.SERVICE_START)).wait()
+        try:
+            yield
+        finally:
+            with suppress(audit.AuditUnavailableError):
+                self.recorder.record(_of_service(audit.SERVICE_STOP)).wait()
+
 
 def access_of(request: Request) -> Access:
     """Return the access of a request that the entrance let in."""
@@ -246,8 +266,10 @@ def open_guard() -> Iterator[Guard]:
         keyring = open_keyring()
         provider = Provider.from_environment(os.environ)
         credentials = Credentials(engine, provider, read_cds_clients(os.environ))
-        limit = Settings.from_environment().requests_per_minute
-        with recording(keyring) as recorder:
+        settings = Settings.from_environment()
+        written = RecorderSettings(sync_within_s=settings.audit_sync_within_ms / 1e3)
+        with recording(keyring, written) as recorder:
+            limit = settings.requests_per_minute
             yield Guard(engine, recorder, credentials, keyring, limit)
     finally:
         engine.dispose()
@@ -287,6 +309,18 @@ class GuardPost:
 
 POST = GuardPost()
 """The one of this process: BentoML makes the service when its module is imported."""
+
+
+def _of_service(operation: str) -> audit.AuditEvent:
+    return audit.AuditEvent(
+        category=audit.Category.APPLICATION_ACTIVITY,
+        action=audit.Action.EXECUTE,
+        outcome=audit.Outcome.ALLOWED,
+        operation=operation,
+        actor="service",
+        role="system",
+        purpose=audit.Purpose.OPERATIONS,
+    )
 
 
 def _address(scope: Scope) -> str | None:

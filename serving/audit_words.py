@@ -1,7 +1,7 @@
 """How the record speaks of the policy's actions: its categories, verbs and purposes."""
 
 from serving import audit
-from serving.policy import Action, Relation
+from serving.policy import READING, Action, Decision, Relation
 
 _PURPOSES = dict.fromkeys(
     (
@@ -9,6 +9,7 @@ _PURPOSES = dict.fromkeys(
         Action.MANAGE_INSTITUTIONS,
         Action.MANAGE_KEYS,
         Action.MANAGE_OWN_ACCOUNT,
+        Action.READ_OWN_ACCOUNT,
         Action.MANAGE_QUARANTINE,
         Action.DISCOVER,
         Action.READ_METRICS,
@@ -41,6 +42,7 @@ _VERBS = dict.fromkeys(
         Action.READ_METRICS,
         Action.READ_MODELS,
         Action.READ_MONITORING,
+        Action.READ_OWN_ACCOUNT,
         Action.READ_PRE_READS,
         Action.READ_REFERRALS,
         Action.READ_ROUTING,
@@ -90,3 +92,13 @@ def purpose_of(action: Action, relation: Relation) -> audit.Purpose | None:
     if relation is Relation.EMERGENCY or action is Action.BREAK_GLASS:
         return audit.Purpose.EMERGENCY
     return _PURPOSES.get(action)
+
+
+def must_outlive_power(action: Action, decision: Decision) -> bool:
+    """Whether the event has to be on disk before the answer goes out.
+
+    Everything but what an institution reads of its own: refusals, changes, exports, emergencies,
+    and what another institution's patient is seen by.
+    """
+    at_home = decision.relation in (Relation.OWN, Relation.INSTALLATION)
+    return not (decision.allowed and at_home and action in READING)

@@ -47,7 +47,8 @@ async def _refuse(_: Request, error: Exception) -> Response:
 async def _open(app: Starlette) -> AsyncIterator[None]:
     """Open the guard, the watcher and every part, in their order; close them in reverse."""
     async with contextlib.AsyncExitStack() as stack:
-        app.state.guard = stack.enter_context(POST.manned())
+        guard = app.state.guard = stack.enter_context(POST.manned())
+        stack.enter_context(guard.on_duty())
         observe = Settings.from_environment().observe
         app.state.watcher = stack.enter_context(watching(observe))
         for part in PARTS:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from models.errors import ZhuzhenError
 from serving.imaging import DEFAULT_LIMITS
@@ -39,6 +40,9 @@ class Settings:
     """Seconds within which a body must have arrived."""
     requests_per_minute: int = REQUESTS_PER_MINUTE
     """Requests of one credential in a minute, at once or spread. `ZHUZHEN_REQUESTS_PER_MINUTE`."""
+    audit_sync_within_ms: int = 100
+    """Milliseconds within which what an institution read of its own is on disk in the audit record;
+    with 0 every answer waits for that. `ZHUZHEN_AUDIT_SYNC_WITHIN_MS`."""
     body_idle_timeout_s: float = 15.0
     """Seconds within which the next piece of a body must have arrived."""
     observe: bool = True
@@ -63,23 +67,30 @@ class Settings:
             raise SettingError(
                 f"ZHUZHEN_PRECISION is {precision!r}; expected {' or '.join(Precision)}."
             )
-        threads = environment.get("ZHUZHEN_THREADS", str(_usable_cores()))
-        if not threads.isdecimal():
-            raise SettingError(f"ZHUZHEN_THREADS is {threads!r}; expected a whole number.")
         observe = environment.get("ZHUZHEN_OBSERVE", "on")
         if observe not in ("on", "off"):
             raise SettingError(f"ZHUZHEN_OBSERVE is {observe!r}; expected on or off.")
-        requests = environment.get("ZHUZHEN_REQUESTS_PER_MINUTE", str(REQUESTS_PER_MINUTE))
-        if not requests.isdecimal() or int(requests) < 1:
-            raise SettingError(f"ZHUZHEN_REQUESTS_PER_MINUTE is {requests!r}; expected 1 or more.")
+        number = partial(_whole_number, environment)
         return cls(
             observe=observe == "on",
             model=environment.get("ZHUZHEN_MODEL", cls().model),
             tile_model=environment.get("ZHUZHEN_TILE_MODEL", cls().tile_model),
             precision=Precision(precision),
-            threads=int(threads),
-            requests_per_minute=int(requests),
+            threads=number("ZHUZHEN_THREADS", _usable_cores(), 1, 4096),
+            requests_per_minute=number(
+                "ZHUZHEN_REQUESTS_PER_MINUTE", REQUESTS_PER_MINUTE, 1, 10**9
+            ),
+            audit_sync_within_ms=number("ZHUZHEN_AUDIT_SYNC_WITHIN_MS", 100, 0, 1000),
         )
+
+
+def _whole_number(
+    environment: Mapping[str, str], name: str, default: int, least: int, most: int
+) -> int:
+    found = environment.get(name, str(default))
+    if not found.isdecimal() or not least <= int(found) <= most:
+        raise SettingError(f"{name} is {found!r}; expected a whole number from {least} to {most}.")
+    return int(found)
 
 
 def _usable_cores() -> int:

@@ -25,7 +25,7 @@ class MemoryRecorder:
         self.events: list[AuditEvent] = []
         self.fails = False
 
-    def record(self, *events: AuditEvent) -> Receipt:
+    def record(self, *events: AuditEvent, wait_for_disk: bool = True) -> Receipt:
         written: Future[None] = Future()
         if self.fails:
             written.set_exception(AuditUnavailableError("The audit record cannot be written."))

@@ -1,99 +1,165 @@
 """What authentication, policy and the audit record together add to a request."""
 
+import contextlib
 import http.client
+import json
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Bound, Figure, Section, Target
-from benchmarks.rounds import Contender, Samples, Spread, seconds_each, take_turns
+from benchmarks.rounds import Spread, seconds_each
 from benchmarks.servers import Server, ServerSpec, zhuzhen_spec
 
-_REQUESTS = 60
-_PATH = "/v1/session"
 _MOST_ADDED = Target(Bound.AT_MOST, 1.0)
 _METHOD = (
-    "The service, and beside it the same service without its guard, in turns: one client, one "
-    "connection. With the guard a request carries a key; it is verified (from memory after the "
-    "first), the policy decides twice, and the event of it is on disk, with its place in a chain "
-    "of hashes, before the answer is sent. On SQLite.",
-    "POST /v1/recognize with an uncompressed DICOM file: the event is written while the image is "
-    "read. GET /v1/session does nothing but answer, so that a request waits for the disk and "
-    "nothing else; how long a disk needs for that (fdatasync of 4 KiB) stands beside it.",
+    "The service, and beside it the same service without its guard: one client, one connection to "
+    "each, request by request in turns, and who begins changes with each pair. With the guard a "
+    "request carries a key; it is verified (from memory after the first), the policy decides "
+    "twice, and the event of it is committed, with its place in a chain of hashes, before the "
+    "answer is sent. A figure is the median difference of a round's pairs. On SQLite.",
+    "POST /v1/recognize with an uncompressed DICOM file; POST /v1/score-risk with a person of whom "
+    "one score is asked; GET /v1/session, which does nothing but answer. All three are what an "
+    "institution reads of its own: the event outlives the process when the answer goes out, and "
+    "is on disk within 100 ms. With ZHUZHEN_AUDIT_SYNC_WITHIN_MS=0 every answer waits for the "
+    "disk; how long it needs for that (fdatasync of 4 KiB) stands beside it.",
 )
+_PERSON = {
+    "age_years": 60,
+    "sex": "male",
+    "sbp_mmhg": 145,
+    "total_cholesterol_mmol_l": 5.2,
+    "hdl_cholesterol_mmol_l": 1.1,
+    "waist_cm": 92,
+    "current_smoker": True,
+    "diabetes": False,
+    "antihypertensive_treatment": True,
+    "region_of_china": "north",
+    "residence": "rural",
+    "family_history_ascvd": False,
+    "country": "CHN",
+}
+_SCORING = json.dumps({"scores": "china-par", "person": _PERSON}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked of both services."""
+
+    name: str
+    method: str
+    path: str
+    pairs: int
+    """In a round."""
+    body: bytes | None = None
+    content_type: str = "application/json"
 
 
 def measure(bench: Bench) -> Section:
     """Measure what the guard adds to a request."""
+    image = bench.bodies.uncompressed
+    asked = (
+        _Request("POST /v1/recognize", "POST", "/v1/recognize", 15, image.data, image.content_type),
+        _Request("POST /v1/score-risk", "POST", "/v1/score-risk", 60, _SCORING),
+        _Request("GET /v1/session", "GET", "/v1/session", 100),
+    )
+    with _both(bench, every_event_waits=False) as both:
+        found = _rounds(both, asked, bench.effort.rounds)
+    with _both(bench, every_event_waits=True) as both:
+        waiting = _rounds(both, asked[-1:], max(2, bench.effort.rounds // 3))
+    figures = [
+        Figure(f"added to {one.name}", Spread.of(found[one.name, "added"]), "ms", _MOST_ADDED)
+        for one in asked
+    ]
+    last = asked[-1].name
+    figures.append(
+        Figure(f"added to {last} where every event waits", Spread.of(waiting[last, "added"]), "ms")
+    )
+    absolutes = [
+        Figure(f"{one.name}, {which} the guard", Spread.of(found[one.name, which]), "ms")
+        for one in asked
+        for which in ("with", "without")
+    ]
+    absolutes.append(Figure("the disk: fdatasync of 4 KiB", _syncing(), "ms"))
+    return Section("access", "Who may do what", _METHOD, tuple(figures), tuple(absolutes))
+
+
+@contextlib.contextmanager
+def _both(bench: Bench, *, every_event_waits: bool) -> Iterator["_Both"]:
     program = (sys.executable, "-m", "benchmarks.unguarded_server")
     unguarded = ServerSpec("without the guard", program, "/readyz", "/v1/recognize")
-    body = bench.bodies.uncompressed
-    with (
-        Server(zhuzhen_spec()) as service,
-        Server(unguarded) as other,
-        tempfile.TemporaryFile() as file,
-    ):
-        bench.warm(service, body)
-        bench.warm(other, body)
-        turns = {
-            "recognize, with": bench.latency(service, body),
-            "recognize, without": bench.latency(other, body),
-            "session, with": _turn(service, bench.key),
-            "session, without": _turn(other, bench.key),
-            "fdatasync": _syncing(file.fileno()),
+    before = dict(os.environ)
+    if every_event_waits:
+        os.environ["ZHUZHEN_AUDIT_SYNC_WITHIN_MS"] = "0"
+    try:
+        with Server(zhuzhen_spec()) as service, Server(unguarded) as other:
+            yield _Both({"with": _client(service), "without": _client(other)}, bench.key)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _client(server: Server) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """The connections to the service with its guard and to the one without."""
+
+    connections: Mapping[str, http.client.HTTPConnection]
+    key: str
+
+    def pairs(self, asked: _Request) -> dict[str, float]:
+        """Return the medians of a round, in milliseconds: added, with and without."""
+        times: dict[str, list[float]] = {"with": [], "without": []}
+        for number in range(asked.pairs + 2):
+            for which in ("with", "without") if number % 2 else ("without", "with"):
+                taken = self._seconds(which, asked)
+                # The first of each allocate and import.
+                if number > 1:
+                    times[which].append(taken)
+        added = [a - b for a, b in zip(times["with"], times["without"], strict=True)]
+        return {
+            which: statistics.median(values) * 1e3
+            for which, values in {**times, "added": added}.items()
         }
-        found = take_turns(turns, bench.effort.rounds)
-    figures = (
-        Figure("added to POST /v1/recognize", _added(found, "recognize"), "ms", _MOST_ADDED),
-        Figure("added to GET /v1/session", _added(found, "session"), "ms"),
-    )
-    absolutes = tuple(
-        Figure(what, Spread.of([value * 1e3 for value in found[name]]), "ms")
-        for name, what in (
-            ("recognize, with", "POST /v1/recognize, with the guard"),
-            ("recognize, without", "POST /v1/recognize, without"),
-            ("session, with", "GET /v1/session, with the guard"),
-            ("session, without", "GET /v1/session, without"),
-            ("fdatasync", "the disk: fdatasync of 4 KiB"),
-        )
-    )
-    return Section("access", "Who may do what", _METHOD, figures, absolutes)
+
+    def _seconds(self, which: str, asked: _Request) -> float:
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": asked.content_type}
+        connection = self.connections[which]
+        started = time.perf_counter()
+        connection.request(asked.method, asked.path, asked.body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        taken = time.perf_counter() - started
+        if answer.status != http.HTTPStatus.OK:
+            raise RuntimeError(f"{asked.name} was answered {answer.status}")
+        return taken
 
 
-def _added(found: Samples, what: str) -> Spread:
-    pairs = zip(found[f"{what}, with"], found[f"{what}, without"], strict=True)
-    return Spread.of([(above - below) * 1e3 for above, below in pairs])
+def _rounds(
+    both: _Both, asked: tuple[_Request, ...], rounds: int
+) -> dict[tuple[str, str], list[float]]:
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for one in asked:
+            for which, value in both.pairs(one).items():
+                found.setdefault((one.name, which), []).append(value)
+    return found
 
 
-def _syncing(file: int) -> Contender:
-    def sync() -> None:
-        os.pwrite(file, os.urandom(4096), 0)
-        os.fdatasync(file)
+def _syncing() -> Spread:
+    with tempfile.TemporaryFile() as file:
 
-    return seconds_each(sync, _REQUESTS)
+        def sync() -> None:
+            os.pwrite(file.fileno(), os.urandom(4096), 0)
+            os.fdatasync(file.fileno())
 
-
-def _turn(server: Server, key: str) -> Contender:
-    """Return a contender: the median of some requests in seconds."""
-
-    def turn() -> float:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        headers = {"Authorization": f"Bearer {key}"}
-        times = []
-        try:
-            for _ in range(_REQUESTS):
-                started = time.perf_counter()
-                connection.request("GET", _PATH, headers=headers)
-                answer = connection.getresponse()
-                answer.read()
-                times.append(time.perf_counter() - started)
-                if answer.status != http.HTTPStatus.OK:
-                    raise RuntimeError(f"GET {_PATH} was answered {answer.status}")
-        finally:
-            connection.close()
-        return statistics.median(times)
-
-    return turn
+        turn = seconds_each(sync, 20)
+        return Spread.of([turn() * 1e3 for _ in range(5)])

@@ -1,6 +1,8 @@
 """The record of every access and change: append-only, hash-chained, signed."""
 
 from serving.audit.events import (
+    SERVICE_START,
+    SERVICE_STOP,
     Action,
     AuditEvent,
     AuditEventError,
@@ -11,6 +13,8 @@ from serving.audit.events import (
 from serving.audit.recorder import AuditUnavailableError, Receipt, Recorder
 
 __all__ = [
+    "SERVICE_START",
+    "SERVICE_STOP",
     "Action",
     "AuditEvent",
     "AuditEventError",

@@ -140,11 +140,11 @@ class Signer:
     """Signs checkpoints."""
 
     key: Ed25519PrivateKey
+    key_id: str = field(init=False)
+    """Name of the public key, by its digest."""
 
-    @property
-    def key_id(self) -> str:
-        """Name of the public key, by its digest."""
-        return key_id_of(self.key.public_key())
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key_id", key_id_of(self.key.public_key()))
 
     def sign_head(self, lane: int, head: Head) -> bytes:
         """Return the signature of a transaction's last event, with the key's name before it."""

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from serving.audit.event_codes import (
     EVENT_IDS,
+    EVENT_TYPES,
     LIFE_CYCLES,
     OUTCOMES,
     PURPOSES,
@@ -30,7 +31,9 @@ def as_dicom_message(event: AuditEvent) -> str:
         EventOutcomeIndicator=OUTCOMES[event.outcome].value,
     )
     _coded(identification, "EventID", EVENT_IDS[event.category], "DCM")
-    _coded(identification, "EventTypeCode", Coded(event.operation, event.operation), "99ZHUZHEN")
+    own = Coded(event.operation, event.operation)
+    standard = EVENT_TYPES.get(event.operation)
+    _coded(identification, "EventTypeCode", standard or own, "DCM" if standard else "99ZHUZHEN")
     if description := outcome_description(event):
         SubElement(identification, "EventOutcomeDescription").text = description
     _participants(message, event)

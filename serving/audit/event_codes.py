@@ -1,6 +1,7 @@
 """How the standards call what the record calls by its own names.
 
-Tables from DICOM PS3.16 2026c, CID 400 (event identifiers) and PS3.15 A.5.1.2 (life cycle), and
+Tables from DICOM PS3.16 2026c, CID 400 (event identifiers), CID 401 (event
+types) and PS3.15 A.5.1.2 (life cycle), and
 from the code systems that FHIR R4 (4.0.1) binds AuditEvent to: v3 ActReason, audit-event-outcome,
 dicom-audit-lifecycle (whose wording is used).
 """
@@ -8,7 +9,15 @@ dicom-audit-lifecycle (whose wording is used).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from serving.audit.events import Action, AuditEvent, Category, Outcome, Purpose
+from serving.audit.events import (
+    SERVICE_START,
+    SERVICE_STOP,
+    Action,
+    AuditEvent,
+    Category,
+    Outcome,
+    Purpose,
+)
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
@@ -36,6 +45,12 @@ EVENT_IDS: Mapping[Category, Coded] = {
     Category.SECURITY_ALERT: Coded("110113", "Security Alert"),
     Category.USER_AUTHENTICATION: Coded("110114", "User Authentication"),
 }
+
+EVENT_TYPES: Mapping[str, Coded] = {
+    SERVICE_START: Coded("110120", "Application Start"),
+    SERVICE_STOP: Coded("110121", "Application Stop"),
+}
+"""Operations for which CID 401 has a code."""
 
 PURPOSES: Mapping[Purpose, Coded] = {
     Purpose.CARE: Coded("TREAT", "treatment"),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -21,6 +22,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+=~-]{0,199}")
 _SEALED = re.compile(r"[A-Za-z0-9_=.-]{1,8000}")
 PSEUDONYM = re.compile(r"p-[a-z2-7]{26}")
 """What `serving.privacy.pseudonyms` makes of a patient's identifier."""
+SERVICE_START, SERVICE_STOP = "service.start", "service.stop"
+"""Operations of the events that the service records of itself (PS3.15 A.5.3.1)."""
 
 
 class AuditEventError(ZhuzhenError, ValueError):
@@ -194,13 +197,14 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
 
 def utc_text(moment: datetime) -> str:
     """Return `moment` in UTC with microseconds, of one length, so that text sorts by time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _plain(value: object) -> str:
     return utc_text(value) if isinstance(value, datetime) else str(value)
 
 
+@lru_cache(maxsize=1024)
 def _require_address(value: str) -> None:
     try:
         ip_address(value)

@@ -1,4 +1,4 @@
-"""Recording events: many callers, one durable transaction for all that came together.
+"""Recording events: many callers, one transaction for all that came together.
 
 `record` queues an event and returns at once; the receipt is waited for before the request is
 answered, so that the work of the request and the writing of its event run side by side:
@@ -12,6 +12,7 @@ asked is answered 503.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
@@ -22,11 +23,11 @@ from serving.audit.events import AuditEvent
 
 
 class AuditUnavailableError(ZhuzhenError):
-    """An event could not be made durable; what it describes must not be answered as done."""
+    """An event could not be recorded; what it describes must not be answered as done."""
 
 
 class Receipt:
-    """The promise that events are durable: awaited in a coroutine, or `wait` in a thread."""
+    """The promise that events are recorded: awaited in a coroutine, or `wait` in a thread."""
 
     __slots__ = ("_future",)
 
@@ -34,7 +35,7 @@ class Receipt:
         self._future = future
 
     def wait(self, timeout_s: float | None = 30.0) -> None:
-        """Block until the events are on disk.
+        """Block until the events are recorded.
 
         Raises:
             AuditUnavailableError: they are not, or not in time.
@@ -47,20 +48,42 @@ class Receipt:
             ) from None
 
     def __await__(self) -> Generator[object, None, None]:
-        """Wait until the events are on disk.
+        """Wait until the events are recorded.
 
         Raises:
             AuditUnavailableError: they are not.
         """
-        # Shielded: one waiter that is cancelled must not cancel the batch of the others.
-        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+        if self._future.done():
+            self._future.result()
+            return
+        # A future of this waiter's own: cancelled, it takes nothing from the batch's others.
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._future.add_done_callback(lambda _: _wake(loop, waiter))
+        yield from waiter
+        self._future.result()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
+    """Let a coroutine go on, from another thread."""
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    # The loop may have been closed since, with whoever waited.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(wake)
 
 
 class Recorder(Protocol):
     """Where events are recorded."""
 
-    def record(self, *events: AuditEvent) -> Receipt:
+    def record(self, *events: AuditEvent, wait_for_disk: bool = True) -> Receipt:
         """Queue `events`; cheap, never blocks, may be called from the event loop and any thread.
+
+        The receipt waits until the events outlive a loss of power. Without `wait_for_disk` it waits
+        until they outlive this process alone; the disk has them within the recorder's bound.
 
         Raises:
             AuditUnavailableError: too many events wait to be written, or the recorder is closed.
@@ -69,15 +92,26 @@ class Recorder(Protocol):
 
 
 class Batch:
-    """Events that one transaction makes durable."""
+    """Events that one transaction writes."""
 
-    __slots__ = ("events", "future")
+    __slots__ = ("events", "is_urgent", "synced", "written")
 
     def __init__(self) -> None:
         self.events: list[AuditEvent] = []
-        self.future: Future[None] = Future()
+        self.is_urgent = False
+        """Whether somebody waits for `synced`."""
+        self.written: Future[None] = Future()
+        """They outlive this process."""
+        self.synced: Future[None] = Future()
+        """They outlive a loss of power."""
         # Waiters cannot take back an event that others wait for in the same transaction.
-        self.future.set_running_or_notify_cancel()
+        self.written.set_running_or_notify_cancel()
+        self.synced.set_running_or_notify_cancel()
+
+    def fail(self, error: AuditUnavailableError) -> None:
+        """Tell everybody who waits that the events are not written."""
+        self.written.set_exception(error)
+        self.synced.set_exception(error)
 
 
 class Intake:
@@ -89,7 +123,7 @@ class Intake:
         self._open = Batch()
         self._closed = False
 
-    def put(self, events: Sequence[AuditEvent]) -> Receipt:
+    def put(self, events: Sequence[AuditEvent], *, is_urgent: bool) -> Receipt:
         """Queue `events` for the next transaction.
 
         Raises:
@@ -105,8 +139,9 @@ class Intake:
                     "done that cannot be recorded; try again in a moment."
                 )
             batch.events.extend(events)
+            batch.is_urgent = batch.is_urgent or is_urgent
             self._changed.notify()
-        return Receipt(batch.future)
+        return Receipt(batch.synced if is_urgent else batch.written)
 
     def take(self, patience_s: float) -> Batch | None:
         """Return what has come, an empty batch if nothing came in time, `None` at the end."""

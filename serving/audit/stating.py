@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from serving.audit.chain import Head, genesis
@@ -69,6 +69,10 @@ def insert_checkpoint(connection: Connection, number: int, signed: SignedCheckpo
         "key_id": signed.key_id,
         "signature": signed.signature,
     }
+    if connection.dialect.name == "postgresql":
+        # The anchor, which is written next, must not know more than the database after a loss of
+        # power. (On SQLite, connections are opened so that every commit is synced.)
+        connection.execute(text("SET LOCAL synchronous_commit = on"))
     connection.execute(insert(CHECKPOINTS), row)
 
 

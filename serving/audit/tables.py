@@ -4,6 +4,8 @@ Rows are only ever added. Triggers refuse UPDATE, DELETE and TRUNCATE, except th
 that a tombstone covers (`retention`); who drops the triggers is found by verification.
 """
 
+from pathlib import Path
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -16,15 +18,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    func,
     inspect,
-    select,
     text,
 )
 
+from serving.records.migration import Migrations, upgrade
+
 METADATA = MetaData()
-_SCHEMA_LOCK = 0x5A5A5A
-"""Advisory lock under which the tables are made."""
+MIGRATIONS = Migrations(Path(__file__).parent / "migrations", "audit_alembic_version")
+"""A line of its own: on SQLite the record is a database of its own."""
 
 EVENTS = Table(
     "audit_events",
@@ -42,7 +44,14 @@ EVENTS = Table(
 )
 """One row an event. `payload` is the canonical JSON that `hash` covers; the last event of each
 transaction has a signature, so that nobody else can add to the end of a lane."""
-Index("audit_events_by_patient", EVENTS.c.patient, EVENTS.c.occurred_at)
+_HAS_PATIENT = EVENTS.c.patient.is_not(None)
+Index(
+    "audit_events_by_patient",
+    EVENTS.c.patient,
+    EVENTS.c.occurred_at,
+    sqlite_where=_HAS_PATIENT,
+    postgresql_where=_HAS_PATIENT,
+)
 
 CHECKPOINTS = Table(
     "audit_checkpoints",
@@ -74,14 +83,6 @@ KEPT = Table(
 )
 """Events below that tombstone that a legal hold keeps."""
 
-_PRUNABLE = """EXISTS (
-    SELECT 1 FROM audit_tombstones t WHERE t.lane = OLD.lane AND t.through >= OLD.sequence
-    AND t.checkpoint = (SELECT max(checkpoint) FROM audit_tombstones WHERE lane = OLD.lane)
-  ) AND NOT EXISTS (
-    SELECT 1 FROM audit_kept k WHERE k.lane = OLD.lane AND k.sequence = OLD.sequence
-    AND k.checkpoint = (SELECT max(checkpoint) FROM audit_tombstones WHERE lane = OLD.lane)
-  )"""
-_APPEND_ONLY = "the audit record is append-only"
 _FIXED = ("audit_events", "audit_checkpoints", "audit_tombstones", "audit_kept")
 
 TRIGGERS = tuple(sorted(f"{table}_no_{what}" for table in _FIXED for what in ("update", "delete")))
@@ -94,29 +95,14 @@ WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c
 
 
 def create_schema(engine: Engine) -> None:
-    """Create the tables and their triggers in a database that has none.
+    """Bring a database to the tables and triggers of the audit record (`migrations/`).
 
     Triggers that are missing later are not made again: verification must find that they are gone.
-    Several processes may call it at once.
+
+    Raises:
+        DatabaseError: a newer version of the service has changed them.
     """
-    if has_schema(engine):
-        return
-    with engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-        else:
-            # Python's driver begins no transaction for statements that define tables.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        if not inspect(connection).has_table(EVENTS.name):
-            METADATA.create_all(connection)
-            create_triggers(connection)
-        connection.commit()
-
-
-def create_triggers(connection: Connection) -> None:
-    """Create the triggers that are missing."""
-    for statement in _statements(connection.dialect.name):
-        connection.execute(text(statement))
+    upgrade(engine, MIGRATIONS)
 
 
 def missing_triggers(connection: Connection) -> list[str]:
@@ -131,39 +117,3 @@ def missing_triggers(connection: Connection) -> list[str]:
 def has_schema(engine: Engine) -> bool:
     """Whether the tables exist."""
     return set(_FIXED) <= set(inspect(engine).get_table_names())
-
-
-def _statements(dialect: str) -> list[str]:
-    if dialect == "sqlite":
-        return [_sqlite_trigger(table, what) for table in _FIXED for what in ("UPDATE", "DELETE")]
-    return [
-        _POSTGRESQL_REFUSAL,
-        *(statement for table in _FIXED for statement in _postgresql_triggers(table)),
-    ]
-
-
-def _sqlite_trigger(table: str, what: str) -> str:
-    when = f"WHEN NOT ({_PRUNABLE})" if (table, what) == ("audit_events", "DELETE") else ""
-    return (
-        f"CREATE TRIGGER IF NOT EXISTS {table}_no_{what.lower()} BEFORE {what} ON {table} {when} "
-        f"BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END"
-    )
-
-
-_POSTGRESQL_REFUSAL = f"""CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-  IF TG_TABLE_NAME = 'audit_events' AND TG_OP = 'DELETE' THEN
-    IF {_PRUNABLE} THEN RETURN OLD; END IF;
-  END IF;
-  RAISE EXCEPTION '{_APPEND_ONLY}';
-END $$"""
-
-
-def _postgresql_triggers(table: str) -> list[str]:
-    kinds = (("update", "ROW"), ("delete", "ROW"), ("truncate", "STATEMENT"))
-    return [
-        f"CREATE OR REPLACE TRIGGER {table}_no_{what} BEFORE {what.upper()} ON {table} "
-        f"FOR EACH {level} EXECUTE FUNCTION audit_refuse()"
-        for what, level in kinds
-    ]

@@ -24,6 +24,7 @@ from serving.audit.checkpoints import (
     first_previous,
     is_signed_head,
 )
+from serving.audit.events import SERVICE_START, SERVICE_STOP
 from serving.audit.stating import all_checkpoints, heads_of_all
 from serving.audit.tables import EVENTS, KEPT, TOMBSTONES, missing_triggers
 
@@ -71,6 +72,9 @@ class Verification:
     """Events that a legal hold kept from that."""
     after_last_checkpoint: int = 0
     """Events that their writers' signatures alone cover so far."""
+    unclean_stops: int = 0
+    """Starts of the service that follow no stop: the process was killed, or the machine lost power,
+    and with it up to `RecorderSettings.sync_within_s` of what institutions read of their own."""
     faults: list[Fault] = field(default_factory=list)
     fault_count: int = 0
 
@@ -214,6 +218,7 @@ class _Lane:
             sequence: value for (at, sequence), value in stated.hashes.items() if at == lane
         }
         self._found = found
+        self._is_serving = False
 
     def check(self, keys: Mapping[str, Ed25519PublicKey]) -> None:
         """Follow the lane from its beginning, or from its tombstone, to its end."""
@@ -254,8 +259,17 @@ class _Lane:
         if link(self._lane, row.sequence, bytes(row.previous), payload) != bytes(row.hash):
             self._tell(Defect.CHANGED, row.sequence, "is not what its hash was made of")
             return
-        if (row.occurred_at, row.patient) != _filed_under(payload):
+        event = _content_of(payload)
+        if (row.occurred_at, row.patient) != (event.get("occurred_at"), event.get("patient")):
             self._tell(Defect.CHANGED, row.sequence, "is filed under another patient or time")
+        self._note_service(event.get("operation"))
+
+    def _note_service(self, operation: object) -> None:
+        if operation == SERVICE_START:
+            self._found.unclean_stops += self._is_serving
+            self._is_serving = True
+        elif operation == SERVICE_STOP:
+            self._is_serving = False
 
     def _check_pruned(self, stone: Tombstone) -> None:
         """What is left below a tombstone is what a legal hold kept, unchanged."""
@@ -295,10 +309,10 @@ class _Lane:
         )
 
 
-def _filed_under(payload: bytes) -> tuple[str, str | None] | None:
-    """Return the time and patient in an event, `None` if it is no event."""
+def _content_of(payload: bytes) -> dict[str, object]:
+    """Return the fields of an event, none if it is no event."""
     try:
         event = json.loads(payload)
-        return event["occurred_at"], event.get("patient")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}

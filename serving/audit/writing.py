@@ -1,23 +1,23 @@
-"""The recorder that writes into the database: group commit, hash chain, checkpoints."""
+"""The recorder that writes into the database: group commit, hash chain, syncs, checkpoints."""
 
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from models.errors import ZhuzhenError
 from serving.audit.anchor import Anchor
-from serving.audit.chain import Head, link
+from serving.audit.appending import Appender
 from serving.audit.checkpoints import Signer
-from serving.audit.events import AuditEvent, utc_text
-from serving.audit.lanes import LaneClaim, claim_lane
+from serving.audit.events import AuditEvent
 from serving.audit.recorder import AuditUnavailableError, Batch, Intake, Receipt
-from serving.audit.stating import head_of, state_heads
-from serving.audit.tables import EVENTS
+from serving.audit.stating import state_heads
+from serving.audit.syncing import Syncer, Written
 
 _LOG = logging.getLogger("zhuzhen.audit")
 _STATING_ATTEMPTS = 5
@@ -35,10 +35,13 @@ class RecorderSettings:
     who can write to the database after a crash."""
     attempts: int = 3
     """Times that a transaction is tried."""
+    sync_within_s: float = 0.1
+    """Seconds after which events outlive a loss of power that nobody waits for; with 0 everybody
+    waits for that."""
 
 
 class DatabaseRecorder:
-    """Writes events into one lane of the database, from one thread.
+    """Writes events into one lane of the database, from one thread; another one syncs them.
 
     Call `start` before and `close` after use; `close` writes what was taken and a last checkpoint.
     """
@@ -55,10 +58,9 @@ class DatabaseRecorder:
         self._anchor = Anchor(anchor_path)
         self._settings = settings or RecorderSettings()
         self._intake = Intake(self._settings.most_waiting)
+        self._syncer = Syncer(self._settings.sync_within_s)
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-        self._connection: Connection | None = None
-        self._claim: LaneClaim | None = None
-        self._head: Head | None = None
+        self._appender: Appender | None = None
         self._stated_at = time.monotonic()
         self._unstated = False
 
@@ -72,6 +74,7 @@ class DatabaseRecorder:
         with self._engine.connect() as connection:
             self._anchor.require_part_of(connection)
         self._connect()
+        self._syncer.start()
         self._thread.start()
         return self
 
@@ -88,40 +91,52 @@ class DatabaseRecorder:
             self._thread.join()
         self._disconnect()
 
-    def record(self, *events: AuditEvent) -> Receipt:
+    def record(self, *events: AuditEvent, wait_for_disk: bool = True) -> Receipt:
         """Queue `events`; see `Recorder.record`."""
-        return self._intake.put(events)
+        is_urgent = wait_for_disk or self._settings.sync_within_s == 0
+        return self._intake.put(events, is_urgent=is_urgent)
 
     def _run(self) -> None:
         patience_s = self._settings.checkpoint_interval_s
         while (batch := self._intake.take(patience_s)) is not None:
             if batch.events:
                 self._settle(batch)
+            elif self._syncer.has_lost:
+                self._mend()
             if time.monotonic() - self._stated_at >= patience_s:
                 self._state()
+        self._syncer.close()
+        if self._syncer.has_lost:
+            self._mend()
+        # This commit syncs whatever was written before it.
         self._state()
 
     def _settle(self, batch: Batch) -> None:
         """Write `batch` and tell those who wait how it went."""
         try:
-            self._write_patiently(batch.events)
+            written = self._write_patiently(batch)
         except (SQLAlchemyError, ZhuzhenError, OSError) as error:
             # The driver's text may hold the row; its kind is enough to look for the cause.
             _LOG.error("audit events could not be written: %s", type(error).__name__)
-            failure = AuditUnavailableError(
-                "The audit record cannot be written; nothing is done that cannot be recorded. The "
-                "service's log has the cause: see to the database and its disk, then try again."
+            batch.fail(
+                AuditUnavailableError(
+                    "The audit record cannot be written; nothing is done that cannot be recorded. "
+                    "The service's log has the cause: see to the database and its disk, then try "
+                    "again."
+                )
             )
-            batch.future.set_exception(failure)
         else:
-            batch.future.set_result(None)
+            batch.written.set_result(None)
+            self._syncer.add(written)
             self._unstated = True
 
-    def _write_patiently(self, events: list[AuditEvent]) -> None:
+    def _write_patiently(self, batch: Batch) -> Written:
         for attempt in range(1, self._settings.attempts + 1):
             try:
-                self._write(events)
-            except SQLAlchemyError as error:
+                appender = self._connect()
+                self._make_good(appender)
+                head = appender.append(batch.events)
+            except (SQLAlchemyError, OSError) as error:
                 # A lost connection, a lane that another writer took, or a lock held for long: begin
                 # anew from what the database says. A commit whose answer was lost is found by its
                 # place being taken, and written once more: rather an event twice than not at all.
@@ -131,51 +146,42 @@ class DatabaseRecorder:
                 if not isinstance(error, IntegrityError):
                     time.sleep(0.05 * attempt)
             else:
-                return
+                return Written(batch, appender.lane, head, appender.disk)
+        raise AssertionError("every attempt returns or raises")
 
-    def _write(self, events: list[AuditEvent]) -> None:
-        connection, lane, head = self._connect()
-        rows: list[dict[str, object]] = []
-        for event in events:
-            payload = event.canonical()
-            following = Head(head.sequence + 1, link(lane, head.sequence + 1, head.hash, payload))
-            rows.append(
-                {
-                    "lane": lane,
-                    "sequence": following.sequence,
-                    "previous": head.hash,
-                    "hash": following.hash,
-                    "payload": payload.decode(),
-                    "signature": None,
-                    "occurred_at": utc_text(event.occurred_at),
-                    "patient": event.patient,
-                }
-            )
-            head = following
-        rows[-1]["signature"] = self._signer.sign_head(lane, head)
-        with connection.begin():
-            connection.execute(insert(EVENTS), rows)
-        self._head = head
+    def _make_good(self, appender: Appender) -> None:
+        """Write again what was committed and went down with the database before it was synced."""
+        lost = self._syncer.take_lost()
+        while lost:
+            try:
+                appender.secure()
+                batch = _again(lost[0].batch.events)
+                lane, head = lost[0].lane, lost[0].head
+                if not appender.holds(lane, head):
+                    lane, head = appender.lane, appender.append(batch.events)
+            except BaseException:
+                self._syncer.give_back(lost)
+                raise
+            self._syncer.add(Written(batch, lane, head, appender.disk))
+            del lost[0]
 
-    def _connect(self) -> tuple[Connection, int, Head]:
-        """Return the connection, lane and head of this writer; found anew after a failure."""
-        if self._connection is None or self._claim is None or self._head is None:
+    def _mend(self) -> None:
+        try:
+            self._make_good(self._connect())
+        except (SQLAlchemyError, ZhuzhenError, OSError) as error:
+            _LOG.error("audit events could not be written again: %s", type(error).__name__)
             self._disconnect()
-            connection = self._connection = self._engine.connect()
-            _demand_durability(connection)
-            self._claim = claim_lane(connection)
-            self._head = head_of(connection, self._claim.lane)
-            connection.rollback()
-        return self._connection, self._claim.lane, self._head
+
+    def _connect(self) -> Appender:
+        """Return the open end of this writer's lane; found anew after a failure."""
+        if self._appender is None:
+            self._appender = Appender(self._engine, self._signer)
+        return self._appender
 
     def _disconnect(self) -> None:
-        if self._claim is not None:
-            self._claim.release()
-        if self._connection is not None:
-            # Not back into the pool: the advisory lock must go with it.
-            self._connection.invalidate()
-            self._connection.close()
-        self._connection = self._claim = self._head = None
+        if self._appender is not None:
+            self._appender.close()
+        self._appender = None
 
     def _state(self) -> None:
         """Sign how far all lanes have come, if anything came since."""
@@ -194,10 +200,10 @@ class DatabaseRecorder:
             _LOG.error("an audit checkpoint could not be written: %s", type(error).__name__)
 
 
-def _demand_durability(connection: Connection) -> None:
-    """A commit returns when it is on disk, whatever the database's defaults are."""
-    sqlite = connection.dialect.name == "sqlite"
-    connection.execute(
-        text("PRAGMA synchronous = FULL" if sqlite else "SET synchronous_commit = on")
-    )
-    connection.commit()
+def _again(events: Sequence[AuditEvent]) -> Batch:
+    """Return a batch of what nobody waits for any more."""
+    batch = Batch()
+    batch.events.extend(events)
+    batch.is_urgent = True
+    batch.written.set_result(None)
+    return batch

@@ -162,7 +162,8 @@ def _told(found: Verification) -> str:
     """Say what was found, in both languages."""
     counts = f"{found.events} events in {found.lanes} lanes, {found.checkpoints} checkpoints"
     if found.intact:
-        return f"The audit record is intact: {counts}.\n审计记录完整：{found.events} 条事件。"
+        told = f"The audit record is intact: {counts}.\n审计记录完整：{found.events} 条事件。"
+        return told + _told_of_stops(found.unclean_stops)
     lines = [
         f"The audit record is NOT intact: {found.fault_count} faults ({counts}).",
         f"审计记录不完整：发现 {found.fault_count} 处异常。",
@@ -170,6 +171,16 @@ def _told(found: Verification) -> str:
         "Keep the database, the anchor file and the log as they are, and compare with a backup.",
     ]
     return "\n".join(lines)
+
+
+def _told_of_stops(count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f"\nThe service stopped {count} times without saying so: after a loss of power, what "
+        "institutions read of their own in the last moment before it may not be in the record."
+        f"\n服务曾 {count} 次异常停止：若为断电，断电前瞬间各机构读取本机构数据的记录可能缺失。"
+    )
 
 
 def _utc(moment: datetime | None) -> datetime | None:

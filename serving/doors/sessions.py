@@ -262,7 +262,7 @@ PART = Part(
         Route(
             "GET",
             "/v1/session",
-            _OWN_ACCOUNT,
+            Action.READ_OWN_ACCOUNT,
             _session,
             described("Who is logged in, and the token for requests that change", refused=_REFUSED),
         ),

@@ -130,7 +130,8 @@ def find_account(engine: Engine, name: str) -> Account:
 
 def actor_of(account: Account) -> Actor:
     """Return who acts when `account` is logged in."""
-    waiting = frozenset({Action.MANAGE_OWN_ACCOUNT}) if account.must_change_password else None
+    own = frozenset({Action.MANAGE_OWN_ACCOUNT, Action.READ_OWN_ACCOUNT})
+    waiting = own if account.must_change_password else None
     return Actor(
         id=f"account:{account.id}",
         kind=ActorKind.PERSON,

@@ -62,6 +62,7 @@ TABLE: Mapping[Action, Row] = {
     Action.MANAGE_ACCOUNTS: {_ADMIN: _HOUSE},
     Action.MANAGE_KEYS: {_ADMIN: _HOUSE},
     Action.MANAGE_OWN_ACCOUNT: _EVERYONE,
+    Action.READ_OWN_ACCOUNT: _EVERYONE,
     Action.READ_REFERRALS: {_CLINICIAN: _OWN, _SPECIALIST: _OWN, _SYSTEM: _OWN},
     Action.REFER_PATIENT: {_CLINICIAN: _OWN, _SPECIALIST: _OWN},
     Action.READ_CONSENTS: {_CLINICIAN: _OWN, _SPECIALIST: _OWN, _SYSTEM: _OWN},
@@ -83,3 +84,27 @@ FOR_RESEARCH = frozenset({Action.EXPORT_DEIDENTIFIED, Action.EXPORT_REVIEWS})
 """What lets records of patients leave for research and model development: beside its row in the
 table, each patient's own consent to that purpose is needed (PIPL articles 23 and 29; what can be
 traced back by a key is personal information still, article 73)."""
+
+READING = frozenset(
+    {
+        Action.RECOGNIZE,
+        Action.CLASSIFY_PATHOLOGY,
+        Action.SCORE_RISK,
+        Action.DISCOVER,
+        Action.SEARCH_IMAGES,
+        Action.READ_IMAGES,
+        Action.READ_PRE_READS,
+        Action.READ_WORKLIST,
+        Action.READ_REFERRALS,
+        Action.READ_CONSENTS,
+        Action.READ_JOBS,
+        Action.READ_ROUTING,
+        Action.READ_MODELS,
+        Action.READ_MONITORING,
+        Action.READ_METRICS,
+        Action.READ_OWN_ACCOUNT,
+        Action.VERIFY_CONNECTION,
+    }
+)
+"""What changes no record and takes none out: its event may reach the disk a moment after the
+answer, where the policy allowed it to the institution that the record belongs to."""

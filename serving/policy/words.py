@@ -83,6 +83,8 @@ class Action(StrEnum):
     MANAGE_ACCOUNTS = "manage_accounts"
     MANAGE_KEYS = "manage_keys"
     MANAGE_OWN_ACCOUNT = "manage_own_account"
+    READ_OWN_ACCOUNT = "read_own_account"
+    """Ask who one is here, and what one may do."""
 
     READ_REFERRALS = "read_referrals"
     REFER_PATIENT = "refer_patient"

@@ -2,11 +2,9 @@
 
 from alembic import context
 
-from serving.records.tables import METADATA
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
+    version_table=context.config.attributes["version_table"],
     # SQLite changes a table by copying it.
     render_as_batch=True,
 )

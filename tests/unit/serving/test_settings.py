@@ -30,7 +30,8 @@ def test_settings_come_from_the_environment() -> None:
         ("ZHUZHEN_PRECISION", "fp16", "fp32 or int8"),
         ("ZHUZHEN_THREADS", "many", "a whole number"),
         ("ZHUZHEN_THREADS", "-1", "a whole number"),
-        ("ZHUZHEN_THREADS", "0", "1 or more"),
+        ("ZHUZHEN_THREADS", "0", "from 1"),
+        ("ZHUZHEN_AUDIT_SYNC_WITHIN_MS", "5000", "from 0 to 1000"),
     ],
 )
 def test_unknown_values_are_named(name: str, value: str, expected: str) -> None:

@@ -24,9 +24,16 @@ from serving.audit.anchor import Anchor
 from serving.audit.chain import Head, link
 from serving.audit.checkpoints import SignedCheckpoint, Signer, key_id_of
 from serving.audit.stating import last_checkpoint
-from serving.audit.tables import CHECKPOINTS, EVENTS, TRIGGERS, create_triggers
+from serving.audit.tables import CHECKPOINTS, EVENTS, TRIGGERS
 from serving.audit.verification import Defect, Verification, verify
-from tests.audit_samples import OTHER_PATIENT, a_recorder, a_signer, an_engine, an_event
+from tests.audit_samples import (
+    OTHER_PATIENT,
+    a_recorder,
+    a_signer,
+    an_engine,
+    an_event,
+    guard_again,
+)
 
 EVENTS_IN_ALL = 10_000
 
@@ -95,7 +102,7 @@ def intruder(record: Record) -> Iterator[Connection]:
 
 def after(connection: Connection, record: Record, *, anchored: bool = True) -> set[Defect]:
     """Cover the tracks, verify, and return the kinds of what is wrong."""
-    create_triggers(connection)
+    guard_again(connection)
     found = record.verify(connection, anchored=anchored)
     assert not found.intact
     return {fault.defect for fault in found.faults}
@@ -247,7 +254,7 @@ def test_an_end_cut_off_with_its_checkpoints_is_found_by_the_anchor(
         through = heads.get(str(lane), [0])[0]
         kept = (EVENTS.c.lane == lane) & (EVENTS.c.sequence > through)
         intruder.execute(delete(EVENTS).where(kept))
-    create_triggers(intruder)
+    guard_again(intruder)
     assert record.verify(intruder, anchored=False).intact, "only the anchor can tell"
     assert after(intruder, record) == {Defect.CUT_OFF}
 

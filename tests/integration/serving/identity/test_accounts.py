@@ -47,7 +47,7 @@ def test_a_new_account_can_change_its_password_and_nothing_else(engine: Engine) 
     account, first = an_account(engine)
 
     actor = accounts.actor_of(log_in(engine, first, name=" Li.Ming "))
-    assert actor.scopes == frozenset({Action.MANAGE_OWN_ACCOUNT})
+    assert actor.scopes == frozenset({Action.MANAGE_OWN_ACCOUNT, Action.READ_OWN_ACCOUNT})
 
     accounts.change_password(engine, account.id, first, NEW, NOW)
     actor = accounts.actor_of(log_in(engine, NEW))

@@ -8,7 +8,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Session
 from serving.identity.accounts import find_account
 from serving.identity.records import Institution, Tier
 from serving.records import DatabaseError, open_engine, upgrade
-from serving.records.migration import FOLDER
+from serving.records.migration import RECORDS
 from serving.records.tables import METADATA
 
 
@@ -36,7 +35,7 @@ def test_migrated_tables_are_those_of_the_code(database_url: str) -> None:
 
 
 def test_migrations_are_one_line() -> None:
-    assert len(ScriptDirectory(str(FOLDER)).get_heads()) == 1
+    assert len(RECORDS.scripts().get_heads()) == 1
 
 
 def test_a_newer_database_is_left_alone(database_url: str) -> None:
