@@ -19,7 +19,7 @@ from serving.identity.local import passing_key
 from serving.launch import serve_until
 from serving.policy import Role
 
-_START_S = 60
+_START_S = 150
 _STOP_S = 30
 
 

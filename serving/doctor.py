@@ -21,6 +21,9 @@ from models.findings import Text
 from serving.audit.anchor import Anchor
 from serving.audit.opening import ANCHOR, anchor_path, audit_url
 from serving.audit.tables import has_schema, missing_triggers
+from serving.certificates import faults_of_certificate
+from serving.listening import CERTIFICATE, KEY
+from serving.names import Names
 from serving.privacy import Keyring
 from serving.privacy.master_keys import (
     ENVIRONMENT,
@@ -58,7 +61,7 @@ class Check:
 
 def examine(home: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Check]:
     """Look at the installation in `home`."""
-    for look in (_home, _master_key, _keyring, _database, _audit, _anchor, _disk, _programs):
+    for look in (_home, _master_key, _keyring, _database, _audit, _anchor, _tls, _disk, _programs):
         yield from _guarded(look, home, environment)
 
 
@@ -239,6 +242,26 @@ def _anchor(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
             f"审计锚点与审计记录存放在一起，请用 {ANCHOR} 指定由他人管理的存储位置。",
         ),
     )
+
+
+def _tls(_: Path, environment: Mapping[str, str]) -> Iterator[Check]:
+    names = Names.from_environment(environment).others
+    wrong, soon = faults_of_certificate(environment, names)
+    yield from (Check("tls", State.ERROR, fault) for fault in wrong)
+    yield from (Check("tls", State.WARNING, fault) for fault in soon)
+    if wrong or soon:
+        return
+    if environment.get(CERTIFICATE):
+        told = Text(
+            "The TLS certificate is valid and its key closed.", "TLS 证书有效，私钥权限正确。"
+        )
+    else:
+        told = Text(
+            f"No TLS certificate is named ({CERTIFICATE}, {KEY}): the service answers this machine "
+            "alone, or others through a reverse proxy.",
+            f"未设置 TLS 证书（{CERTIFICATE}、{KEY}）：服务仅应答本机，或经反向代理对外。",
+        )
+    yield Check("tls", State.OK, told)
 
 
 def _disk(home: Path, _: Mapping[str, str]) -> Iterator[Check]:

@@ -11,6 +11,8 @@ from typing import Any
 from models.errors import ZhuzhenError
 from serving.names import ENVIRONMENT, LOCAL_HOSTS, Names
 
+CERTIFICATE, KEY = "ZHUZHEN_TLS_CERTIFICATE", "ZHUZHEN_TLS_KEY"
+
 
 class ListenError(ZhuzhenError):
     """The service cannot listen where it was told to."""
@@ -33,7 +35,9 @@ class Protection:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise ListenError("TLS needs both --tls-certificate and --tls-key.")
+            raise ListenError(
+                f"TLS needs both --tls-certificate and --tls-key ({CERTIFICATE}, {KEY})."
+            )
         if self.proxy is not None:
             try:
                 ipaddress.ip_network(self.proxy)
@@ -41,8 +45,8 @@ class Protection:
                 raise ListenError(
                     f"The reverse proxy is {self.proxy!r}; expected its IP address or network."
                 ) from None
-        if self.certificate is not None and self.key is not None:
-            self._require_usable(self.certificate, self.key)
+        if self.certificate is not None:
+            self._require_usable()
 
     @property
     def scheme(self) -> str:
@@ -52,16 +56,23 @@ class Protection:
     def for_uvicorn(self) -> dict[str, Any]:
         """Return the settings of the server."""
         return {
-            "ssl_certfile": self.certificate,
-            "ssl_keyfile": self.key,
+            "ssl_context_factory": self._context if self.certificate else None,
             # Without a stated proxy nobody is believed about who sent a request.
             "proxy_headers": self.proxy is not None,
             "forwarded_allow_ips": self.proxy or "",
         }
 
-    def _require_usable(self, certificate: Path, key: Path) -> None:
+    def _context(self, *_: object) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # Older versions are broken (RFC 8996), whatever the machine's OpenSSL would take.
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_cert_chain(str(self.certificate), str(self.key))
+        return context
+
+    def _require_usable(self) -> None:
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+            self._context()
         except (OSError, ssl.SSLError) as error:
             raise ListenError(
                 f"The certificate or its key cannot be used ({type(error).__name__}); expected two "

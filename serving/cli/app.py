@@ -82,10 +82,16 @@ def serve(
         typer.Option(help="Host name that it answers under; several times for several."),
     ] = None,
     tls_certificate: Annotated[
-        Path | None, typer.Option(help="Chain of certificates, PEM.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            help="Chain of certificates, PEM.", dir_okay=False, envvar="ZHUZHEN_TLS_CERTIFICATE"
+        ),
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option(help="Private key of the certificate, PEM.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            help="Private key of the certificate, PEM.", dir_okay=False, envvar="ZHUZHEN_TLS_KEY"
+        ),
     ] = None,
     behind_proxy: Annotated[
         str | None, typer.Option(help="Address of the reverse proxy that ends TLS.")
