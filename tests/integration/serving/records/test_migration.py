@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import StatementError
@@ -72,8 +71,7 @@ def test_moments_come_back_with_their_zone_and_are_refused_without(database_url:
 
 def test_names_that_lay_in_clear_are_sealed(database_url: str, tmp_path: Path) -> None:
     engine = open_engine(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
+    config = RECORDS.config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0008_outgoing")
