@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.types import Scope
 
-from serving import audit
+from serving import audit, tracing
 from serving.audit.opening import recording
 from serving.audit.writing import RecorderSettings
 from serving.audit_words import category_of, must_outlive_power, purpose_of, verb_of
@@ -43,6 +43,7 @@ from serving.problems import Problem, too_many
 from serving.records import database_url, open_engine, upgrade
 from serving.relations import Grounds
 from serving.settings import REQUESTS_PER_MINUTE, Settings
+from serving.tracing import Stage
 
 _LOG = logging.getLogger("zhuzhen.identity")
 _STATE = "access"
@@ -154,8 +155,9 @@ class Access:
         """
         receipts, self.receipts = self.receipts, []
         try:
-            for receipt in receipts:
-                await receipt
+            with tracing.span(Stage.AUDIT):
+                for receipt in receipts:
+                    await receipt
         except audit.AuditUnavailableError as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
@@ -166,8 +168,9 @@ class Access:
             AuditUnavailableError: it cannot be.
         """
         receipts, self.receipts = self.receipts, []
-        for receipt in receipts:
-            receipt.wait(_WAIT_S)
+        with tracing.span(Stage.AUDIT):
+            for receipt in receipts:
+                receipt.wait(_WAIT_S)
 
 
 class Identifies(Protocol):

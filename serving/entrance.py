@@ -7,6 +7,7 @@ from http import HTTPStatus
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving import tracing
 from serving.access import POST, Access, GuardPost
 from serving.audit import Outcome
 from serving.cross_origin import CrossOrigin, Headers, headers_for, preflight
@@ -15,6 +16,7 @@ from serving.doors.table import Found, RouteTable
 from serving.metrics import count_request
 from serving.names import Names, require_protected
 from serving.problems import MEDIA_TYPE, Problem
+from serving.tracing import Stage
 
 _LOG = logging.getLogger("zhuzhen.entrance")
 _ACCESS = logging.getLogger("zhuzhen.access")
@@ -57,13 +59,15 @@ class Entrance:
         started = time.perf_counter()
         answer = _Answer(send, scope["path"])
         label, logged = "other", True
-        try:
-            found = self._table.find(scope["method"], scope["path"])
-            if found is not None:
-                label, logged = found.path, found.logged
-            await self._serve(scope, receive, answer, found)
-        finally:
-            _record(scope, label, logged, answer.status, time.perf_counter() - started)
+        with tracing.serving(scope["headers"]) as span:
+            try:
+                found = self._table.find(scope["method"], scope["path"])
+                if found is not None:
+                    label, logged = found.path, found.logged
+                await self._serve(scope, receive, answer, found)
+            finally:
+                tracing.name_request(span, _method(scope), label, answer.status)
+                _record(scope, label, logged, answer.status, time.perf_counter() - started)
 
     async def _serve(
         self, scope: Scope, receive: Receive, answer: "_Answer", found: Found | None
@@ -84,9 +88,10 @@ class Entrance:
             if not route.is_health:
                 require_protected(scope)
             if route.action is not None:
-                guard = self._post.guard()
-                answer.access = await guard.identify(scope, route.name, route.action)
-                answer.access.admit()
+                with tracing.span(Stage.ADMISSION):
+                    guard = self._post.guard()
+                    answer.access = await guard.identify(scope, route.name, route.action)
+                    answer.access.admit()
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             answer.leave()

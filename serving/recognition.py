@@ -13,11 +13,13 @@ from models.package import Label, ModelPackage
 from models.preprocessing import ImageKind, as_input, resize
 from models.radiograph import Radiograph
 from models.tile import Tile
+from serving import tracing
 from serving.gate import Judgement, judge_pixels, judge_use, refuse_unreadable, with_scale
 from serving.image_quality import measure_quality
 from serving.imaging import DEFAULT_LIMITS, ImageLimits, read_radiograph, read_tile
 from serving.inference import Network, NetworkOutput
 from serving.precision import Precision
+from serving.tracing import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,14 @@ class Reading:
     """Of the embedding; see `models.observation`. Empty where the network was not asked."""
 
 
+_SPANS = {
+    "decode": Stage.DECODE,
+    "prepare": Stage.PREPARE,
+    "network": Stage.INFERENCE,
+    "evidence": Stage.EVIDENCE,
+}
+
+
 class Stopwatch:
     """Milliseconds spent in each stage, in the order of the stages."""
 
@@ -44,6 +54,7 @@ class Stopwatch:
         """Book the time since the last call on `stage`."""
         now = time.perf_counter()
         self._stages_ms[stage] = (now - self._last) * 1e3
+        tracing.passed(_SPANS[stage], now - self._last)
         self._last = now
 
     def timings_ms(self) -> dict[str, float]:
@@ -83,7 +94,8 @@ class Recognizer:
             watch.lap("decode")
             return self._close(watch, None, refuse_unreadable(error))
         watch.lap("decode")
-        by_use = with_scale(judge_use(self.package.rules, radiograph.facts), self._spec)
+        with tracing.span(Stage.GATE):
+            by_use = with_scale(judge_use(self.package.rules, radiograph.facts), self._spec)
         if by_use.verdict is not Verdict.ACCEPTED:
             return self._close(watch, radiograph, by_use)
         return self._look(watch, radiograph, by_use)
@@ -110,7 +122,8 @@ class Recognizer:
         score = float(self.package.reference.score(embedding)[0])
         position = tuple(self.package.reference.position(embedding, COMPONENTS)[0].tolist())
         colours = radiograph.pixels if isinstance(radiograph, Tile) else None
-        judgement = judge_pixels(by_use, quality, score, colours)
+        with tracing.span(Stage.GATE):
+            judgement = judge_pixels(by_use, quality, score, colours)
         if judgement.verdict is not Verdict.ACCEPTED:
             refused = self._close(watch, radiograph, judgement, quality=quality, ood_score=score)
             return replace(refused, position=position)

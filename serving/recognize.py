@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from opentelemetry.trace import Span
 from starlette.requests import Request
 from starlette.responses import Response
 
 from models.errors import OtherKindError, PackageError, PackageNotFoundError
 from models.observation import UNKNOWN
 from models.preprocessing import ImageKind
+from serving import tracing
 from serving.access import access_of
 from serving.answers import answer_of, write_json
 from serving.metrics import count_reading
@@ -20,9 +22,10 @@ from serving.observations import ImageWatch
 from serving.overlay import draw_overlay, png_of
 from serving.privacy import Keyring
 from serving.problems import Problem
-from serving.recognition import Recognizer
+from serving.recognition import Reading, Recognizer
 from serving.settings import Settings
 from serving.shelf import Shelf
+from serving.tracing import Attribute, Stage
 from serving.uploads import Upload, is_multipart, receive
 from serving.watching import Watcher
 
@@ -74,16 +77,15 @@ class ReadingRoom:
         recognizer = await self._recognizer(options.model)
         _require(recognizer, kind)
         async with self._open_bodies:
-            uploads = await receive(request, self._settings)
+            with tracing.span(Stage.RECEIVE):
+                uploads = await receive(request, self._settings)
             access = access_of(request)
             access.require(access.own("image"))
             sender = access.actor.institution or UNKNOWN
-            loop = asyncio.get_running_loop()
+            loop, read = asyncio.get_running_loop(), tracing.carried(self._read)
             answers = await asyncio.gather(
                 *(
-                    loop.run_in_executor(
-                        self._readers, self._read, recognizer, upload, options, sender
-                    )
+                    loop.run_in_executor(self._readers, read, recognizer, upload, options, sender)
                     for upload in uploads
                 )
             )
@@ -111,7 +113,9 @@ class ReadingRoom:
         self, recognizer: Recognizer, upload: Upload, options: Options, institution: str
     ) -> bytes:
         """Return the answer on one input, ready to be sent: readers do the work, not the loop."""
-        reading = recognizer.read(upload.data)
+        with tracing.span(Stage.READING) as span:
+            reading = recognizer.read(upload.data)
+            _describe(span, reading)
         count_reading(reading.pre_read)
         self._watch.saw(options.model, reading, upload.data, institution)
         answer = answer_of(
@@ -121,6 +125,13 @@ class ReadingRoom:
             png = png_of(draw_overlay(reading))
             answer["overlay_png"] = base64.b64encode(png).decode("ascii")
         return write_json(answer).encode()
+
+
+def _describe(span: Span, reading: Reading) -> None:
+    model = reading.pre_read.model
+    tracing.note(span, Attribute.MODEL, model.name)
+    tracing.note(span, Attribute.VERSION, model.version)
+    tracing.note(span, Attribute.VERDICT, reading.pre_read.verdict.value)
 
 
 def _require(recognizer: Recognizer, kind: ImageKind) -> None:

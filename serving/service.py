@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving import tracing
 from serving.access import POST
 from serving.cross_origin import CrossOrigin
 from serving.doors.parts import PARTS, ROUTES, TABLE
@@ -47,6 +48,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
 async def _open(app: Starlette) -> AsyncIterator[None]:
     """Open the guard, the watcher and every part, in their order; close them in reverse."""
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(tracing.exporting())
         guard = app.state.guard = stack.enter_context(POST.manned())
         stack.enter_context(guard.on_duty())
         observe = Settings.from_environment().observe
@@ -92,7 +94,7 @@ ZhuzhenService = bentoml.service(
     # BentoML's own metrics and access log take labels and lines from the paths that senders choose.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
-    # A span for each piece of a body costs more than the piece; nothing is exported anyway.
+    # A span for each piece of a body costs more than the piece; `serving.tracing` has our own.
     tracing={"excluded_urls": [".*"]},
 )(bentoml.asgi_app(_APP)(_Readings))
 """The BentoML service."""

@@ -69,6 +69,20 @@ def predict(
     raise typer.Exit(predict_files(model, files, out=out, as_json=json))
 
 
+TlsCertificate = Annotated[
+    Path | None,
+    typer.Option(
+        help="Chain of certificates, PEM.", dir_okay=False, envvar="ZHUZHEN_TLS_CERTIFICATE"
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        help="Private key of the certificate, PEM.", dir_okay=False, envvar="ZHUZHEN_TLS_KEY"
+    ),
+]
+
+
 @app.command()
 def serve(
     host: Annotated[
@@ -81,18 +95,8 @@ def serve(
         list[str] | None,
         typer.Option(help="Host name that it answers under; several times for several."),
     ] = None,
-    tls_certificate: Annotated[
-        Path | None,
-        typer.Option(
-            help="Chain of certificates, PEM.", dir_okay=False, envvar="ZHUZHEN_TLS_CERTIFICATE"
-        ),
-    ] = None,
-    tls_key: Annotated[
-        Path | None,
-        typer.Option(
-            help="Private key of the certificate, PEM.", dir_okay=False, envvar="ZHUZHEN_TLS_KEY"
-        ),
-    ] = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
     behind_proxy: Annotated[
         str | None, typer.Option(help="Address of the reverse proxy that ends TLS.")
     ] = None,

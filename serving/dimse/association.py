@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from serving import tracing
 from serving.dimse.command import (
     AFFECTED_SOP_CLASS,
     AFFECTED_SOP_INSTANCE,
@@ -31,6 +32,7 @@ from serving.dimse.wire import (
     fragments,
 )
 from serving.faults import place_of
+from serving.tracing import Attribute, Stage
 
 _LOG = logging.getLogger("zhuzhen.dimse")
 _LONGEST_COMMAND = 64 * 1024
@@ -156,9 +158,10 @@ class Association:
         why = ""
         opened = False
         try:
-            opened = self._open(refusal)
-            if opened:
-                self._serve()
+            with tracing.beginning(Stage.ASSOCIATION):
+                opened = self._open(refusal)
+                if opened:
+                    self._serve()
         except PeerLeft as error:
             why = f"the sender left in the middle ({error})" if opened else ""
         except ProtocolBroken as error:
@@ -258,7 +261,9 @@ class Association:
             if self._command.number(COMMAND_FIELD) != Command.C_STORE_RQ:
                 self._refuse_operation()
                 return
-            answer = self._judge(self._command, data_set)
+            with tracing.span(Stage.STORE) as span:
+                answer = self._judge(self._command, data_set)
+                tracing.note(span, Attribute.DICOM_STATUS, answer.status)
         finally:
             data_set.close()
         if answer.status == Status.SUCCESS:

@@ -17,6 +17,7 @@ from models.risk.inputs import INPUTS
 from models.risk.registry import UnknownScoreError, all_scores, find, is_on, usable
 from models.risk.score import Score
 from models.risk.units import conversion
+from serving import tracing
 from serving.access import access_of
 from serving.doors.describing import refusals
 from serving.doors.route import Operation, Part, Route
@@ -28,6 +29,7 @@ from serving.problems import Problem
 from serving.risk.answers import answer_of, description_of
 from serving.risk.choosing import APPLICABLE, assess_all, chosen_scores, enabled_scores
 from serving.risk.packaged import PackagedModels
+from serving.tracing import Stage
 
 _REFUSALS = {
     "400": "The body is no such request, or names a score or input that is not known.",
@@ -70,9 +72,10 @@ async def _score_risk(request: Request) -> Response:
     access.require(access.own("assessment"))
     asked = await _BODY.read(request)
     sender = access.actor.institution or UNKNOWN
-    answer = await asyncio.to_thread(
-        _scored, request, asked.get("scores", APPLICABLE), asked["person"], sender
-    )
+    with tracing.span(Stage.ASSESSMENT):
+        answer = await asyncio.to_thread(
+            _scored, request, asked.get("scores", APPLICABLE), asked["person"], sender
+        )
     return json_answer(request, answer)
 
 

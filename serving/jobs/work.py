@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from models.errors import PackageError, ZhuzhenError
+from serving import tracing
 from serving.archive import Archive
 from serving.faults import place_of
 from serving.jobs.delivering import (
@@ -28,6 +29,7 @@ from serving.jobs.delivering import (
 )
 from serving.jobs.reading import Kept, StudyReader, find_job, record_pre_read
 from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
+from serving.tracing import Stage
 
 _LOG = logging.getLogger("zhuzhen.jobs")
 WORKFLOW_VERSION = "1"
@@ -183,8 +185,9 @@ class StudyWork(DBOSConfiguredInstance):
     def read(self, job_id: str) -> dict[str, Any]:
         """Gate, infer, build results and keep them."""
         try:
-            self._permit("process_study", job_id)
-            return asdict(self._reader.read(job_id))
+            with tracing.beginning(Stage.JOB):
+                self._permit("process_study", job_id)
+                return asdict(self._reader.read(job_id))
         except (OSError, OperationalError) as error:
             _LOG.warning("Job %s will be tried again: %s", job_id, place_of(error))
             raise ReadingFailedError("Disk or database could not be used.", can_heal=True) from None
@@ -240,18 +243,22 @@ class StudyWork(DBOSConfiguredInstance):
         if sender is None:
             return Tried(False, can_heal=False, reason="The destination is not in node.yaml.")
         try:
-            if self._leaving.concerns(destination):
-                self._permit("export_deidentified", job_id)
-                sender.send(self._leaving.files(delivery_id))
-            else:
-                self._permit("deliver_results", job_id)
-                sender.send(files_of(self._archive, job_id, destination))
+            with tracing.beginning(Stage.DELIVERY):
+                self._deliver(sender, delivery_id, job_id, destination)
         except ZhuzhenError as error:
             return Tried(False, can_heal=_heals(error), reason=str(error))
         except Exception as error:  # noqa: BLE001 - networks and their libraries fail in many ways
             _LOG.warning("Delivery to %s failed: %s", destination, place_of(error))
             return Tried(False, reason=f"{type(error).__name__}; the log of the node says where.")
         return Tried(True)
+
+    def _deliver(self, sender: Sender, delivery_id: str, job_id: str, destination: str) -> None:
+        if self._leaving.concerns(destination):
+            self._permit("export_deidentified", job_id)
+            sender.send(self._leaving.files(delivery_id))
+        else:
+            self._permit("deliver_results", job_id)
+            sender.send(files_of(self._archive, job_id, destination))
 
     def _write(self, write: Callable[[Connection], Result]) -> Result:
         return self._archive.write(write)

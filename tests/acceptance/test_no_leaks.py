@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import socket
+import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from serving.doors.parts import ROUTES
 from serving.doors.route import Route
 from serving.identity.local import passing_key
 from serving.policy import Role
+from serving.tracing import Attribute
 from tests.dicom_samples import radiograph_file, ramp
 from tests.identifiers import ACCESSION, BIRTH, CHINESE, LATIN, NUMBER, leaks, leaks_under
+from tests.trace_collector import Collector, attributes_of, collecting
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Doors:
     home: Path
     log: Path
     scratch: Path
+    traces: Collector
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +45,16 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     scratch.mkdir()
     with pytest.MonkeyPatch.context() as environment, log.open("wb") as file:
         environment.setenv("ZHUZHEN_HOME", str(home))
-        settings = {"TMPDIR": str(scratch)}
         with (
-            attached_service(settings=settings, log=file.fileno()) as service,
+            collecting() as traces,
+            attached_service(
+                settings={"TMPDIR": str(scratch), **traces.settings}, log=file.fileno()
+            ) as service,
             passing_key(*Role) as key,
             httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client,
         ):
             client.headers["Authorization"] = f"Bearer {key}"
-            yield Doors(client, service.url, home, log, scratch)
+            yield Doors(client, service.url, home, log, scratch, traces)
 
 
 def dicom() -> bytes:
@@ -146,10 +152,25 @@ def test_nothing_identifiable_is_left_anywhere(doors: Doors) -> None:
         assert done.stdout.count("\n") > len(ROUTES)
         found += leaks(done.stdout.encode(), f"the audit export as {format_}")
     found += leaks(doors.log.read_bytes(), "the log")
+    found += _leaks_of_traces(doors.traces)
     for folder in (doors.home, doors.scratch):
         found += leaks_under(folder)
     assert not found
     assert doors.log.read_bytes(), "there is a log to search"
+
+
+def _leaks_of_traces(traces: Collector) -> list[str]:
+    """Wait for the spans of the last request, and search all."""
+    last, deadline = "GET /metrics", time.monotonic() + 30
+    while last not in traces.names() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert {f"{route.method} {route.path}" for route in ROUTES if route.handler} <= traces.names()
+    for span in traces.spans():
+        assert attributes_of(span).keys() <= set(Attribute)
+        assert not span.get("events")
+        assert not span.get("traceState")
+        assert not span.get("status", {}).get("message")
+    return [leak for body in traces.bodies for leak in leaks(body, "a trace")]
 
 
 def test_the_search_would_find_it() -> None:
