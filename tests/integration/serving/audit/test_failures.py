@@ -78,7 +78,9 @@ def test_a_server_that_goes_down_takes_nothing_with_it(tmp_path: Path) -> None:
         for number in range(50):
             recorder.record(an_event(event_id=f"told-{number}"), wait_for_disk=False).wait()
         _crash(engine)
-        recorder.record(an_event(event_id="after")).wait()
+        # Told to be uncertain where it met the crash; it is not forgotten for that.
+        with contextlib.suppress(AuditUnavailableError):
+            recorder.record(an_event(event_id="after")).wait()
         # What went down is written with the next event, or after it.
         awaited = {"before", "after", *(f"told-{number}" for number in range(50))}
         deadline = time.monotonic() + 20
