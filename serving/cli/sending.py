@@ -9,7 +9,6 @@ from rich.progress import Progress
 
 from serving.answers import write_json
 from serving.destinations import (
-    DeliveryError,
     Destination,
     DicomFile,
     NotADicomFileError,
@@ -18,6 +17,7 @@ from serving.destinations import (
     destination_of,
     is_dicom_file,
 )
+from serving.peers import PeerError
 
 _MOST_BYTES_AT_ONCE = 256 * 2**20
 """Of the files that are held in memory and sent over one association."""
@@ -32,7 +32,7 @@ def echo(address: str, *, calling_ae_title: str, timeout_s: float, as_json: bool
     destination = _destination(address, calling_ae_title, timeout_s)
     try:
         destination.check()
-    except DeliveryError as error:
+    except PeerError as error:
         reason = str(error)
     else:
         reason = ""

@@ -1,8 +1,9 @@
 """What every destination of DICOM objects is: deliver, and say of each object what became of it.
 
-    ZhuzhenError
+    PeerSettingError
     +-- DestinationSettingError   an entry in the node's file, or an address, that cannot be used
-    +-- DeliveryError             a destination has not taken everything; `can_heal` says what next
+    PeerError                     a destination did not do what was asked; `can_heal` says what next
+    +-- DeliveryError             it has not taken everything
 
 A delivery may be repeated at any time: an object has the same UIDs and bytes whenever it is sent,
 and a destination keeps one of it. Queues and repetition are the caller's.
@@ -13,21 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.errors import ZhuzhenError
 from serving.destinations.dicom_file import DicomFile
+from serving.peers import PeerError, PeerSettingError
 
 
-class DestinationSettingError(ZhuzhenError, ValueError):
+class DestinationSettingError(PeerSettingError):
     """A destination is described by something that cannot be used."""
 
 
-class DeliveryError(ZhuzhenError):
+class DeliveryError(PeerError):
     """A destination has not taken every object."""
-
-    def __init__(self, message: str, *, can_heal: bool) -> None:
-        super().__init__(message)
-        self.can_heal = can_heal
-        """Whether the same delivery may succeed later without anybody changing anything."""
 
 
 class State(StrEnum):
@@ -63,7 +59,7 @@ class Destination(ABC):
         """Ask the destination whether it is there.
 
         Raises:
-            DeliveryError: it is not, or does not let us in.
+            PeerError: it is not, or does not let us in.
         """
 
     def send(self, files: Sequence[bytes]) -> None:

@@ -1,36 +1,16 @@
 """Delivery to a DICOMweb server by STOW-RS (PS3.18 10.5)."""
 
-import ssl
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from serving.destinations.destination import (
-    DeliveryError,
-    Destination,
-    Outcome,
-    State,
-    all_with,
-)
+from serving.destinations.destination import Destination, Outcome, State, all_with
 from serving.destinations.dicom_file import DicomFile
+from serving.peers import PeerError, WebServer
 
-_PASSING = frozenset(
-    {
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_EARLY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-        HTTPStatus.INSUFFICIENT_STORAGE,
-    }
-)
-"""Answers that a later try may not get."""
 _MAX_REQUEST_BYTES = 32 * 2**20
 """Of the files in one request, unless one alone is larger: many servers hold it in memory."""
 
@@ -40,39 +20,18 @@ _REFERENCED_SOP_INSTANCE_UID = "00081155"
 _FAILURE_REASON = "00081197"
 
 
-@dataclass(frozen=True)
-class WebServer:
-    """A DICOMweb server and how to be let in."""
-
-    url: str
-    """Base of the service, e.g. `https://pacs.example/dicom-web`."""
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
-    """Sent with every request, such as Authorization."""
-    tls: ssl.SSLContext | None = None
-    """None: the system's own authorities."""
-    timeout_s: float = 30.0
-
-    def __str__(self) -> str:
-        return self.url
-
-
 class WebDestination(Destination):
     """A STOW-RS origin server."""
 
     def __init__(self, server: WebServer) -> None:
         self._server = server
-        self._options: dict[str, Any] = {
-            "headers": server.headers,
-            "timeout": server.timeout_s,
-            "verify": True if server.tls is None else server.tls,
-        }
 
     def check(self) -> None:
         """Ask for one study by QIDO-RS (PS3.18 10.6)."""
         headers = {"Accept": "application/dicom+json"}
         answer = self._request("GET", "/studies", params={"limit": "1"}, headers=headers)
         if not answer.is_success:
-            raise self._failure(answer)
+            raise self._server.failure(answer)
 
     def deliver(self, files: Sequence[DicomFile]) -> tuple[Outcome, ...]:
         """Post all files, several in a request."""
@@ -80,7 +39,7 @@ class WebDestination(Destination):
         for batch in _batches(files):
             try:
                 outcomes += self._store(batch)
-            except DeliveryError as error:
+            except PeerError as error:
                 state = State.TRY_AGAIN if error.can_heal else State.REFUSED
                 outcomes += all_with(batch, state, str(error))
         return tuple(outcomes)
@@ -95,7 +54,7 @@ class WebDestination(Destination):
         if report is None:
             if answer.status_code == HTTPStatus.OK:
                 return list(all_with(files, State.DELIVERED, ""))
-            raise self._failure(answer)
+            raise self._server.failure(answer)
         return [self._outcome(file, report, answer) for file in files]
 
     def _outcome(self, file: DicomFile, report: dict[str, Any], answer: httpx.Response) -> Outcome:
@@ -112,28 +71,11 @@ class WebDestination(Destination):
             return Outcome(uid, State.DELIVERED)
         if answer.is_success:
             return Outcome(uid, State.TRY_AGAIN, f"{self._server} did not confirm it.")
-        raise self._failure(answer)
+        raise self._server.failure(answer)
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            with httpx.Client(**self._options) as client:
-                return client.request(method, self._server.url.rstrip("/") + path, **options)
-        except httpx.HTTPError as error:
-            raise DeliveryError(
-                f"{self._server} cannot be reached ({type(error).__name__}). Check the address, "
-                "its certificate and that it runs.",
-                can_heal=True,
-            ) from None
-
-    def _failure(self, answer: httpx.Response) -> DeliveryError:
-        status = HTTPStatus(answer.status_code) if answer.status_code in _KNOWN else None
-        told = f"{answer.status_code} {status.phrase}" if status else str(answer.status_code)
-        return DeliveryError(
-            f"{self._server} answered {told}.", can_heal=answer.status_code in _PASSING
-        )
-
-
-_KNOWN = {status.value for status in HTTPStatus}
+        with self._server.client() as client:
+            return client.request(method, path, **options)
 
 
 def _batches(files: Sequence[DicomFile]) -> list[list[DicomFile]]:

@@ -1,10 +1,8 @@
 """Delivery to a PACS by C-STORE (PS3.4 annex B), proposing only what is sent."""
 
 import os
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -15,39 +13,15 @@ from pynetdicom import AE, _config
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from serving.destinations.destination import (
-    DeliveryError,
-    Destination,
-    Outcome,
-    State,
-    all_with,
-)
+from serving.destinations.destination import Destination, Outcome, State, all_with
 from serving.destinations.dicom_file import DicomFile
-from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from serving.peers import Peer, PeerError, associated, entity_of
 
 # The documented way to have files sent as they are, piece by piece, instead of decoded and encoded.
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 _MOST_CONTEXTS = 128
 """Presentation contexts of one association (PS3.8 9.3.2: odd numbers to 255)."""
-_REJECTED_FOR_GOOD = 1
-"""Result of A-ASSOCIATE-RJ: 1 permanent, 2 transient (PS3.8 9.3.4)."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A DICOM application entity and how to reach it."""
-
-    ae_title: str
-    host: str
-    port: int
-    calling_ae_title: str = "ZHUZHEN"
-    tls: ssl.SSLContext | None = None
-    timeout_s: float = 30.0
-    """To connect, and for each answer."""
-
-    def __str__(self) -> str:
-        return f"{self.ae_title}@{self.host}:{self.port}"
 
 
 class DimseDestination(Destination):
@@ -58,12 +32,12 @@ class DimseDestination(Destination):
 
     def check(self) -> None:
         """Send a C-ECHO (PS3.4 annex A)."""
-        entity = self._entity()
+        entity = entity_of(self._peer)
         entity.add_requested_context(Verification)
-        with self._associated(entity) as association:
+        with associated(entity, self._peer) as association:
             status = association.send_c_echo()
             if status.get("Status") != 0x0000:
-                raise DeliveryError(f"{self._peer} did not answer C-ECHO.", can_heal=True)
+                raise PeerError(f"{self._peer} did not answer C-ECHO.", can_heal=True)
 
     def deliver(self, files: Sequence[DicomFile]) -> tuple[Outcome, ...]:
         """Send all files over as few associations as their kinds allow."""
@@ -74,26 +48,18 @@ class DimseDestination(Destination):
             del waiting[: len(now)]
             sent: list[Outcome] = []
             try:
-                with self._associated(entity) as association:
+                with associated(entity, self._peer) as association:
                     for file in now:
                         sent.append(self._store(association, file))
-            except DeliveryError as error:
+            except PeerError as error:
                 state = State.TRY_AGAIN if error.can_heal else State.REFUSED
                 sent += all_with(now[len(sent) :], state, str(error))
             outcomes += sent
         return tuple(outcomes)
 
-    def _entity(self) -> AE:
-        entity = AE(self._peer.calling_ae_title)
-        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        entity.connection_timeout = self._peer.timeout_s
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = self._peer.timeout_s
-        return entity
-
     def _proposing(self, files: Sequence[DicomFile]) -> tuple[AE, list[DicomFile]]:
         """Return an entity that proposes what the first of `files` need, and those files."""
-        entity, now = self._entity(), list[DicomFile]()
+        entity, now = entity_of(self._peer), list[DicomFile]()
         proposed: set[tuple[str, str]] = set()
         for file in files:
             wanted = {(file.sop_class_uid, syntax) for syntax in _syntaxes_of(file)} - proposed
@@ -107,48 +73,9 @@ class DimseDestination(Destination):
             now.append(file)
         return entity, now
 
-    @contextmanager
-    def _associated(self, entity: AE) -> Iterator[Association]:
-        peer = self._peer
-        association = entity.associate(
-            peer.host,
-            peer.port,
-            ae_title=peer.ae_title,
-            tls_args=None if peer.tls is None else (peer.tls, peer.host),
-        )
-        if association.is_established:
-            try:
-                yield association
-            finally:
-                if association.is_established:
-                    association.release()
-            return
-        raise self._refusal(association)
-
-    def _refusal(self, association: Association) -> DeliveryError:
-        if association.is_rejected:
-            answer = association.acceptor.primitive
-            for_good = answer is not None and answer.result == _REJECTED_FOR_GOOD
-            reason = answer.reason_str if answer is not None else "no reason given"
-            return DeliveryError(
-                f"{self._peer} rejects the association of {self._peer.calling_ae_title} "
-                f"({reason.lower()}). Check that it knows both AE titles.",
-                can_heal=not for_good,
-            )
-        if association.acceptor.primitive is not None and not association.accepted_contexts:
-            return DeliveryError(
-                f"{self._peer} takes none of the kinds of objects that were proposed. Allow their "
-                "SOP classes there, or leave them out here.",
-                can_heal=False,
-            )
-        return DeliveryError(
-            f"{self._peer} cannot be reached. Check address, port and firewall, and that it runs.",
-            can_heal=True,
-        )
-
     def _store(self, association: Association, file: DicomFile) -> Outcome:
         if not association.is_established:
-            raise DeliveryError(f"{self._peer} has ended the association.", can_heal=True)
+            raise PeerError(f"{self._peer} has ended the association.", can_heal=True)
         accepted = {
             str(context.transfer_syntax[0])
             for context in association.accepted_contexts
@@ -168,7 +95,7 @@ class DimseDestination(Destination):
     def _outcome(self, file: DicomFile, status: int | None) -> Outcome:
         uid = file.sop_instance_uid
         if status is None:
-            raise DeliveryError(f"{self._peer} gave no answer to C-STORE.", can_heal=True)
+            raise PeerError(f"{self._peer} gave no answer to C-STORE.", can_heal=True)
         # Success, and warnings: the object is stored (PS3.4 B.2.3).
         if status == 0x0000 or 0xB000 <= status <= 0xBFFF:
             return Outcome(uid, State.DELIVERED)
