@@ -1,16 +1,16 @@
 """The command: `python -m benchmarks [--quick] [--only a,b] [--out FOLDER]`."""
 
 import argparse
-import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.bench import QUICK, THOROUGH, Bench
 from benchmarks.client import LoadClient
 from benchmarks.figures import Section
+from benchmarks.homes import own_home
 from benchmarks.inputs import make_bodies
 from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.measures import (
@@ -20,6 +20,7 @@ from benchmarks.measures import (
     overhead,
     peers,
     precision,
+    receiving,
     reduced_decoding,
     results,
     throughput,
@@ -41,6 +42,7 @@ MEASURES: Mapping[str, Callable[[Bench], Section]] = {
     "audit": audit.measure,
     "access": access.measure,
     "results": results.measure,
+    "receiving": receiving.measure,
 }
 
 
@@ -72,7 +74,7 @@ def run(chosen: Sequence[str], *, quick: bool) -> str:
     data = os.environ.get("ZHUZHEN_DATA")
     with (
         tempfile.TemporaryDirectory() as folder,
-        _own_records(Path(folder)),
+        own_home(Path(folder)),
         passing_key(Role.SYSTEM, label="benchmark") as key,
         LoadClient() as client,
     ):
@@ -90,25 +92,6 @@ def run(chosen: Sequence[str], *, quick: bool) -> str:
             print(f"measuring {name} ...", file=sys.stderr)
             sections.append(MEASURES[name](bench))
     return results_json(machine, sections)
-
-
-@contextlib.contextmanager
-def _own_records(folder: Path) -> Iterator[None]:
-    """Keep what the measured services record out of the installation's own records.
-
-    Records, keys and the audit anchor belong together, so all of them are kept in `folder`; the
-    packages are those of the installation.
-    """
-    packages = store.home().resolve() / "models"
-    (folder / "models").symlink_to(packages, target_is_directory=True)
-    before = dict(os.environ)
-    os.environ["ZHUZHEN_HOME"] = str(folder)
-    os.environ.pop("ZHUZHEN_DATABASE_URL", None)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 if __name__ == "__main__":

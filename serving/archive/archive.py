@@ -4,10 +4,12 @@ An instance is kept as a file of its own (PS3.10) with our file meta information
 exactly as it came, so that the same data set has the same digest whichever way it arrives.
 """
 
+import contextlib
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,7 +20,8 @@ from serving.archive.errors import InstanceRefusedError, Refusal
 from serving.archive.file_meta import file_meta
 from serving.archive.header import InstanceHeader, is_uid, read_instance_header
 from serving.archive.ledger import Ledger, Result
-from serving.objects import ObjectStore, StoredObject
+from serving.archive.places import Places
+from serving.objects import ObjectStore, ObjectWriter, StoredObject
 from serving.privacy import Keyring
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -60,6 +63,16 @@ class Announced:
     study_uid: str | None = None
 
 
+class Durability(StrEnum):
+    """What an instance outlives from the moment at which its sender is told that it is kept."""
+
+    POWER_CUT = "power-cut"
+    """A loss of power: instance and index are synced to disk."""
+    PROCESS_END = "process-end"
+    """A kill of the process at any moment; not a loss of power within the next minute, after which
+    the system has written everything. What was lost then is found at the next start."""
+
+
 class Archive:
     """The archive of one installation; may be used from many threads at once."""
 
@@ -69,13 +82,16 @@ class Archive:
         objects: ObjectStore,
         keyring: Keyring,
         *,
+        durability: Durability = Durability.POWER_CUT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.engine = engine
         self.objects = objects
         self.keyring = keyring
         self._clock = clock
+        self._durability = durability
         self._ledger = Ledger(engine)
+        self._places = Places()
         self._closing = threading.Lock()
 
     def close(self) -> None:
@@ -92,7 +108,7 @@ class Archive:
         *,
         reopens: bool = True,
     ) -> Receipt:
-        """Keep the encoded `data_set`; on return it is durable, with its place in the index.
+        """Keep the encoded `data_set`; on return it is kept, with its place in the index.
 
         A new instance opens its study anew, unless it `reopens` nothing because this node made it.
 
@@ -106,14 +122,24 @@ class Archive:
         except InstanceRefusedError as refused:
             self._quarantine(refused, data_set, transfer_syntax_uid, origin, announced)
             raise
+        # Results are made from what is durable, and must not be less so.
+        synced = self._durability is Durability.POWER_CUT or not reopens
         meta = file_meta(header.sop_class_uid, header.sop_instance_uid, transfer_syntax_uid)
-        stored = self._put(meta, data_set)
-        entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
+        with self._writing(meta, data_set) as writer:
+            stored = writer.place()
+            entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
 
-        def write(connection: Connection) -> str | None:
-            return insert_instance(connection, self.keyring, entry, self._clock(), reopens=reopens)
+            def write(connection: Connection) -> str | None:
+                return insert_instance(
+                    connection, self.keyring, entry, self._clock(), self._places, reopens=reopens
+                )
 
-        known = self._ledger.write(write)
+            # Object and index reach the disk side by side: one wait instead of two. A loss of power
+            # between them, before anything was said, is mended at the next start.
+            indexed = self._ledger.submit(write, synced=synced)
+            if synced:
+                writer.sync()
+            known = indexed.result()
         if known is None:
             return Receipt(Kept.NEW, header, stored.digest)
         if known == stored.digest:
@@ -134,6 +160,10 @@ class Archive:
         """Run `write` in a transaction, with what others write at the same time; see `Ledger`."""
         return self._ledger.write(write)
 
+    def submit(self, write: Callable[[Connection], Result]) -> Future[Result]:
+        """As `write`, without waiting for it; the future is settled once it is on disk."""
+        return self._ledger.submit(write)
+
     def open(self, digest: str) -> bytes:
         """Return the file of an instance, with its file meta information."""
         return self.objects.get(digest)
@@ -147,7 +177,8 @@ class Archive:
         announced: Announced,
     ) -> None:
         uid = announced.sop_instance_uid or ""
-        stored = self._put(b"", data_set)
+        with self._writing(b"", data_set) as writer:
+            stored = writer.commit()
         self._note(refused, stored, transfer_syntax_uid, origin, uid if is_uid(uid) else "")
 
     def _note(
@@ -171,12 +202,14 @@ class Archive:
             lambda connection: insert_quarantined(connection, quarantined, self._clock())
         )
 
-    def _put(self, meta: bytes, data_set: bytes | memoryview) -> StoredObject:
+    @contextlib.contextmanager
+    def _writing(self, meta: bytes, data_set: bytes | memoryview) -> Iterator[ObjectWriter]:
+        """Give what has written the file of an instance, to be placed or committed."""
         try:
             with self.objects.writer() as writer:
                 writer.write(meta)
                 writer.write(data_set)
-                return writer.commit()
+                yield writer
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise

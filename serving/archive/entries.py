@@ -4,17 +4,29 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.archive.header import Attributes, InstanceHeader
-from serving.archive.tables import INSTANCES, QUARANTINE, SERIES, STUDIES, StudyState
+from serving.archive.places import Place, Places
+from serving.archive.tables import (
+    EXPECTED,
+    INSTANCES,
+    QUARANTINE,
+    SERIES,
+    STUDIES,
+    StudyState,
+)
 from serving.objects import StoredObject
 from serving.privacy import Keyring, blind_index, seal, unseal
 
 _STUDY, _SERIES, _INSTANCE = "archive_studies", "archive_series", "archive_instances"
 PATIENT_ID, ACCESSION_NUMBER = "archive.patient_id", "archive.accession_number"
 """Contexts of the blind indexes."""
+_DIGEST_OF = select(INSTANCES.c.digest).where(
+    INSTANCES.c.institution == bindparam("institution"),
+    INSTANCES.c.sop_instance_uid == bindparam("sop_instance_uid"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,13 @@ class Quarantined:
 
 
 def insert_instance(
-    connection: Connection, keyring: Keyring, entry: Entry, now: float, *, reopens: bool = True
+    connection: Connection,
+    keyring: Keyring,
+    entry: Entry,
+    now: float,
+    places: Places,
+    *,
+    reopens: bool = True,
 ) -> str | None:
     """Add an instance; return None, or the digest of the one that has its UID already.
 
@@ -52,21 +70,26 @@ def insert_instance(
     known = find_digest(connection, entry.institution, header.sop_instance_uid)
     if known is not None:
         return known
-    study_id = _study(connection, keyring, entry, now, reopens=reopens)
-    series_id = _series(connection, keyring, header, study_id)
+    key = (entry.institution, header.study_uid, header.series_uid)
+    place = places.touch(connection, key, entry.source, now) if reopens else None
+    if place is None:
+        study_id = _study(connection, keyring, entry, now, reopens=reopens)
+        place = Place(study_id, _series(connection, keyring, header, study_id))
+        places.remember(key, place)
     connection.execute(
-        INSTANCES.insert().values(
-            institution=entry.institution,
-            sop_instance_uid=header.sop_instance_uid,
-            series_id=series_id,
-            sop_class_uid=header.sop_class_uid,
-            transfer_syntax_uid=entry.transfer_syntax_uid,
-            digest=entry.stored.digest,
-            size=entry.stored.size,
-            attributes=sealed(keyring, header.instance | header.routing, _INSTANCE),
-            received_at=now,
-            source=entry.source,
-        )
+        INSTANCES.insert(),
+        {
+            "institution": entry.institution,
+            "sop_instance_uid": header.sop_instance_uid,
+            "series_id": place.series_id,
+            "sop_class_uid": header.sop_class_uid,
+            "transfer_syntax_uid": entry.transfer_syntax_uid,
+            "digest": entry.stored.digest,
+            "size": entry.stored.size,
+            "attributes": sealed(keyring, header.instance | header.routing, _INSTANCE),
+            "received_at": now,
+            "source": entry.source,
+        },
     )
     return None
 
@@ -74,12 +97,39 @@ def insert_instance(
 def find_digest(connection: Connection, institution: str, sop_instance_uid: str) -> str | None:
     """Return the digest of the instance of that UID, None where there is none."""
     found = connection.execute(
-        select(INSTANCES.c.digest).where(
-            INSTANCES.c.institution == institution,
-            INSTANCES.c.sop_instance_uid == sop_instance_uid,
-        )
+        _DIGEST_OF, {"institution": institution, "sop_instance_uid": sop_instance_uid}
     )
     return found.scalar_one_or_none()
+
+
+def known_instances(connection: Connection, institution: str, study_uid: str) -> dict[str, str]:
+    """Return the source of every instance of a study that is here, by SOP Instance UID."""
+    found = connection.execute(
+        select(INSTANCES.c.sop_instance_uid, INSTANCES.c.source)
+        .join(SERIES, SERIES.c.id == INSTANCES.c.series_id)
+        .join(STUDIES, STUDIES.c.id == SERIES.c.study_id)
+        .where(STUDIES.c.institution == institution, STUDIES.c.study_uid == study_uid)
+    )
+    return {row.sop_instance_uid: row.source for row in found}
+
+
+def expect_instances(
+    connection: Connection, institution: str, study_uid: str, instances: int
+) -> None:
+    """Note how many instances a study has, whether or not any of them is here."""
+    values = {"institution": institution, "study_uid": study_uid, "instances": instances}
+    connection.execute(
+        insert_into(connection, EXPECTED)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=["institution", "study_uid"], set_={"instances": instances}
+        )
+    )
+    connection.execute(
+        STUDIES.update()
+        .where(STUDIES.c.institution == institution, STUDIES.c.study_uid == study_uid)
+        .values(expected=instances)
+    )
 
 
 def insert_quarantined(connection: Connection, quarantined: Quarantined, now: float) -> None:
@@ -142,6 +192,12 @@ def _study(
         "source": entry.source,
         "state": StudyState.RECEIVING.value,
         "version": 0,
+        "expected": select(EXPECTED.c.instances)
+        .where(
+            EXPECTED.c.institution == entry.institution,
+            EXPECTED.c.study_uid == entry.header.study_uid,
+        )
+        .scalar_subquery(),
         "first_received_at": now,
         "last_received_at": now,
         "instances": 1,

@@ -1,4 +1,4 @@
-"""Writes to the index, many senders' together in one durable transaction.
+"""Writes to the index, many senders' together in one transaction.
 
 A commit costs the same for one instance as for thirty: whatever arrives while one transaction is
 being written goes into the next.
@@ -26,27 +26,19 @@ class LedgerClosedError(ZhuzhenError):
 class _Entry(Generic[Result]):
     """One sender's write and the promise of its result."""
 
-    def __init__(self, write: Callable[[Connection], Result]) -> None:
+    def __init__(self, write: Callable[[Connection], Result], *, synced: bool) -> None:
         self._write = write
+        self.synced = synced
         self.future: Future[Result] = Future()
         self._result: Result
-        self._error: Exception | None = None
 
     def run(self, connection: Connection) -> None:
-        """Write within a savepoint, so that a failure undoes this entry alone."""
-        try:
-            with connection.begin_nested():
-                self._result = self._write(connection)
-                self._error = None
-        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits
-            self._error = error
+        """Write."""
+        self._result = self._write(connection)
 
     def settle(self) -> None:
-        """Tell the result, now that it is durable."""
-        if self._error is not None:
-            self.future.set_exception(self._error)
-        else:
-            self.future.set_result(self._result)
+        """Tell the result, now that it is committed."""
+        self.future.set_result(self._result)
 
 
 class Ledger:
@@ -67,13 +59,26 @@ class Ledger:
             LedgerClosedError: the node is stopping.
             Exception: what `write` raised, or the database.
         """
-        entry: _Entry[Result] = _Entry(write)
+        return self.submit(write).result()
+
+    def submit(
+        self, write: Callable[[Connection], Result], *, synced: bool = True
+    ) -> Future[Result]:
+        """Have `write` run in a transaction; the future is settled once that is committed.
+
+        `write` may run more than once, each time as if for the first. What need not be `synced`
+        outlives this process, and not a loss of power in the moments after.
+
+        Raises:
+            LedgerClosedError: the node is stopping.
+        """
+        entry: _Entry[Result] = _Entry(write, synced=synced)
         with self._changed:
             if self._closed:
                 raise LedgerClosedError("The node is stopping; send again in a moment.")
             self._waiting.append(entry)  # type: ignore[arg-type]  # each gets its own result back
             self._changed.notify()
-        return entry.future.result()
+        return entry.future
 
     def close(self) -> None:
         """Write what waits and stop."""
@@ -94,13 +99,17 @@ class Ledger:
             self._commit(batch)
 
     def _commit(self, batch: list[_Entry[object]]) -> None:
+        """Commit a batch; where one of it fails, each alone, so that it fails for itself."""
         try:
-            with writing(self._engine) as connection:
+            with writing(self._engine, synced=any(entry.synced for entry in batch)) as connection:
                 for entry in batch:
                     entry.run(connection)
-        except Exception as error:  # noqa: BLE001 - nothing of the batch is durable: all are told
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits
+            if len(batch) == 1:
+                batch[0].future.set_exception(error)
+                return
             for entry in batch:
-                entry.future.set_exception(error)
+                self._commit([entry])
             return
         for entry in batch:
             entry.settle()

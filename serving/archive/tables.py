@@ -57,6 +57,15 @@ Index("archive_studies_by_state", STUDIES.c.state, STUDIES.c.last_received_at)
 Index("archive_studies_by_date", STUDIES.c.institution, STUDIES.c.study_date)
 Index("archive_studies_by_patient", STUDIES.c.institution, STUDIES.c.patient_index)
 
+EXPECTED = Table(
+    "archive_expected",
+    METADATA,
+    Column("institution", String(64), primary_key=True),
+    Column("study_uid", String(64), primary_key=True),
+    Column("instances", Integer, nullable=False),
+)
+"""How many instances a study is known to have, noted before the first of them is here."""
+
 SERIES = Table(
     "archive_series",
     METADATA,

@@ -54,6 +54,14 @@ class Draft(Protocol):
         """
         ...
 
+    def place(self, name: str) -> None:
+        """Put it under `name`, to be read by all, without waiting for the disk."""
+        ...
+
+    def sync(self) -> None:
+        """Make durable what was placed."""
+        ...
+
     def discard(self) -> None:
         """Forget it, unless it was kept."""
         ...
@@ -62,14 +70,19 @@ class Draft(Protocol):
 class FolderShelf:
     """A folder with 256 folders in it, that several processes may use at once.
 
-    Not more, and not one in another: each that is new has to be synced to disk before the first
-    object in it is, which took longer than writing the object.
+    They are made together: each that is new has to be synced to disk before the first object in it
+    is, which takes longer than writing the object.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._drafts = root / "drafts"
         self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The last one is there only if all are.
+        if not self.path_of("ff").parent.exists():
+            for number in range(256):
+                self.path_of(f"{number:02x}").parent.mkdir(exist_ok=True, mode=0o700)
+            _sync_folder(root)
 
     def begin(self) -> "FolderDraft":
         """Begin to write an object; see `Shelf.begin`."""
@@ -131,6 +144,7 @@ class FolderDraft:
     def __init__(self, shelf: FolderShelf, path: Path) -> None:
         self._shelf = shelf
         self._path = path
+        self._is_kept = False
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self.file: BinaryIO = os.fdopen(descriptor, "w+b")
 
@@ -139,31 +153,41 @@ class FolderDraft:
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
+        if not self._rename(name, only_over=only_over):
+            return False
+        _sync_folder(self._path.parent)
+        return True
+
+    def place(self, name: str) -> None:
+        """Put it under `name`, to be read by all, without waiting for the disk."""
+        self.file.flush()
+        self._rename(name, only_over=False)
+
+    def sync(self) -> None:
+        """Make durable what was placed.
+
+        A journaling file system writes the new name with the new file, so that the second sync has
+        nothing left to do there; elsewhere it is needed.
+        """
+        os.fsync(self.file.fileno())
+        self.file.close()
+        _sync_folder(self._path.parent)
+
+    def _rename(self, name: str, *, only_over: bool) -> bool:
         target = self._shelf.path_of(name)
-        _make_folders(self._shelf.root, target.parent)
         # What replaces an object must not bring back one that is being removed.
         with self._shelf.names_locked():
             if only_over and not target.exists():
                 return False
             self._path.replace(target)
-        _sync_folder(target.parent)
+        self._path, self._is_kept = target, True
         return True
 
     def discard(self) -> None:
         """Forget it, unless it was kept."""
         self.file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _make_folders(root: Path, folder: Path) -> None:
-    """Make `folder` so that it survives a crash: each new name is synced into its parent."""
-    missing = []
-    while folder != root and not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True, mode=0o700)
-        _sync_folder(each.parent)
+        if not self._is_kept:
+            self._path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

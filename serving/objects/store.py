@@ -227,6 +227,16 @@ class ObjectWriter:
         self._draft.keep(self._store.name_of(self.digest))
         return StoredObject(self.digest, self._size)
 
+    def place(self) -> StoredObject:
+        """Put the object where all can read it and return its address; it is not durable yet."""
+        self._finish()
+        self._draft.place(self._store.name_of(self.digest))
+        return StoredObject(self.digest, self._size)
+
+    def sync(self) -> None:
+        """Make durable what was placed."""
+        self._draft.sync()
+
     def commit_over(self, name: str) -> bool:
         """Replace the object of that name on disk, unless it was deleted meanwhile."""
         self._finish()

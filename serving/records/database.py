@@ -55,16 +55,40 @@ def open_engine(url: str) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
     """Yield a connection in a transaction that waits for its turn to write.
+
+    What need not be `synced` is committed without waiting for the disk: it outlives a kill of the
+    process, and not always a loss of power; the database is whole in any case.
 
     On SQLite a transaction that has read before it writes fails at once where another process has
     committed in between, however long it might wait; one that takes the lock at its begin waits.
     """
-    with engine.begin() as connection:
+    with (
+        engine.connect() as connection,
+        _unsynced(connection, is_so=not synced),
+        connection.begin(),
+    ):
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif not synced:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
         yield connection
+
+
+@contextmanager
+def _unsynced(connection: Connection, *, is_so: bool) -> Iterator[None]:
+    """On SQLite, which has no such setting of a transaction: commit without a sync for a while."""
+    if not is_so or connection.dialect.name != "sqlite":
+        yield
+        return
+    raw = connection.connection.driver_connection
+    assert raw is not None  # noqa: S101 - it is connected
+    raw.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA synchronous = FULL")
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -1,0 +1,80 @@
+"""Where the studies and series that come in have their rows: looked for once, not per instance."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, exists, update
+
+from serving.archive.tables import SERIES, STUDIES, StudyState
+
+_MOST = 4096
+
+Key = tuple[str, str, str]
+"""Institution, Study and Series Instance UID."""
+
+_TOUCH = (
+    update(STUDIES)
+    .where(
+        STUDIES.c.id == bindparam("study"),
+        STUDIES.c.institution == bindparam("of_institution"),
+        STUDIES.c.study_uid == bindparam("of_study"),
+        exists().where(
+            SERIES.c.id == bindparam("series"),
+            SERIES.c.study_id == STUDIES.c.id,
+            SERIES.c.series_uid == bindparam("of_series"),
+        ),
+    )
+    .values(
+        state=StudyState.RECEIVING.value,
+        last_received_at=bindparam("now"),
+        instances=STUDIES.c.instances + 1,
+        source=bindparam("from_source"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The rows of a study and of one of its series."""
+
+    study_id: int
+    series_id: int
+
+
+class Places:
+    """The rows that were written lately. What it says is held against the database when used."""
+
+    def __init__(self) -> None:
+        self._places: OrderedDict[Key, Place] = OrderedDict()
+
+    def touch(self, connection: Connection, key: Key, source: str, now: float) -> Place | None:
+        """Note in the study that one more instance came; None if its place is not known here.
+
+        Rows may have been removed since, or never committed, and their numbers given to others.
+        """
+        place = self._places.get(key)
+        if place is None:
+            return None
+        institution, study_uid, series_uid = key
+        touched = connection.execute(
+            _TOUCH,
+            {
+                "study": place.study_id,
+                "series": place.series_id,
+                "of_institution": institution,
+                "of_study": study_uid,
+                "of_series": series_uid,
+                "now": now,
+                "from_source": source,
+            },
+        )
+        if touched.rowcount != 1:
+            del self._places[key]
+            return None
+        return place
+
+    def remember(self, key: Key, place: Place) -> None:
+        """Keep a place that was found or made."""
+        self._places[key] = place
+        if len(self._places) > _MOST:
+            self._places.popitem(last=False)
