@@ -51,6 +51,7 @@ _VERBS = dict.fromkeys(
     audit.Action.READ,
 ) | {
     Action.STORE_IMAGES: audit.Action.CREATE,
+    Action.FETCH_STUDY: audit.Action.CREATE,
     Action.REFER_PATIENT: audit.Action.CREATE,
     Action.RECORD_CONSENT: audit.Action.CREATE,
     Action.ERASE_PERSON: audit.Action.DELETE,
@@ -61,6 +62,7 @@ _CATEGORIES = {
     Action.SEARCH_IMAGES: audit.Category.QUERY,
     Action.READ_IMAGES: audit.Category.INSTANCES_ACCESSED,
     Action.STORE_IMAGES: audit.Category.DATA_IMPORT,
+    Action.FETCH_STUDY: audit.Category.DATA_IMPORT,
     Action.DELIVER_RESULTS: audit.Category.INSTANCES_TRANSFERRED,
     Action.EXPORT_DEIDENTIFIED: audit.Category.DATA_EXPORT,
     Action.EXPORT_REVIEWS: audit.Category.DATA_EXPORT,

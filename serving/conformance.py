@@ -16,10 +16,11 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 
-from serving.destinations.dimse import Peer
 from serving.dimse.command import Status
 from serving.dimse.config import DimseConfig
 from serving.dimse.negotiation import supported_contexts
+from serving.fetching.dimse import FIND, GET, MOST_CLASSES, MOVE, UIDS_AT_ONCE
+from serving.peers import Peer
 from serving.results import terms
 from serving.results.equipment import MANUFACTURER, SERIES_DESCRIPTION, SERIES_NUMBERS
 from serving.results.identity import ResultKind
@@ -58,6 +59,7 @@ def _overview() -> str:
     rows = [
         *((UID(uid).name, str(uid), "yes", "-") for uid in RESULT_CLASSES.values()),
         ("Every storage SOP class, listed at the end", "PS3.4 B.5", "-", "yes"),
+        ("Study Root Query/Retrieve FIND, MOVE, GET", "PS3.4 C.6.2", "yes", "-"),
         ("Verification SOP Class", "1.2.840.10008.1.1", "yes", "yes"),
     ]
     return f"""# DICOM Conformance Statement
@@ -107,9 +109,40 @@ in its own transfer syntax alone.
 
 {_table(("answer to C-STORE", "what we do"), answers)}
 
+### Query/Retrieve SCU (studies fetched from a PACS)
+
+Study Root Query/Retrieve Information Model, FIND and either MOVE or GET (PS3.4 annex C).
+Baseline behaviour, no relational queries. An association is opened for each search and each
+retrieval.
+
+{_table(("SOP class", "UID", "level and keys"), _query_rows())}
+
+Retrieval names the instances that are wanted, {UIDS_AT_ONCE} in a request. C-MOVE has them sent to
+our own AE title. For C-GET the SOP classes that the PACS listed are proposed with the SCP role, in
+every transfer syntax that is accepted as SCP; up to {MOST_CLASSES} of them.
+
+{_table(("answer", "what we do"), _RETRIEVE_ANSWERS)}
+
 ### Verification SCU
 
 `zhuzhen dicom echo` opens an association, sends C-ECHO and releases it."""
+
+
+_RETRIEVE_ANSWERS = (
+    ("0000, B000", "what is here is compared with what was listed; the rest is asked for again"),
+    ("A801", "stop and report: the PACS does not know our AE title"),
+    ("0122, 0124, A900, permanent rejection", "stop and report"),
+    ("other failures, no answer, abort, no connection", "try again later"),
+)
+
+
+def _query_rows() -> list[tuple[str, str, str]]:
+    keys = (
+        (FIND, "STUDY by Study Instance UID, Accession Number, Patient ID; SERIES, IMAGE by UIDs"),
+        (MOVE, "IMAGE by UIDs"),
+        (GET, "IMAGE by UIDs"),
+    )
+    return [(UID(uid).name, str(uid), told) for uid, told in keys]
 
 
 def _storage_scp() -> str:
@@ -132,8 +165,8 @@ def _storage_scp() -> str:
 Associations are accepted from the AE titles and addresses that are listed as sources, for our own
 AE title. {len(classes)} SOP classes are accepted (Verification and every storage class that
 the library knows; the list is at the end), each with every transfer syntax of the second table.
-C-STORE is answered with success once the object and its index entry are on disk. The same object
-again is a success; another one under a known UID is refused and kept in quarantine
+C-STORE is answered with success once the object and its index entry are kept, by default on disk.
+The same object again is a success; another one under a known UID is refused and kept in quarantine
 ([imaging-node.md](imaging-node.md)).
 
 {_table(("parameter", "by default"), parameters)}
@@ -150,7 +183,12 @@ As origin server: STOW-RS, QIDO-RS and WADO-RS of PS3.18 chapter 10; [http.md](h
 routes and [imaging-node.md](imaging-node.md) what may be asked. As user agent, for results:
 `POST {base}/studies` with `multipart/related; type="application/dicom"`, files as they are, 32 MiB
 in a request; the answer is asked for as `application/dicom+json` and read object by object. HTTP
-Basic or bearer authentication, TLS 1.2 or newer."""
+Basic or bearer authentication, TLS 1.2 or newer.
+
+As user agent, for studies that are fetched: `GET {base}/studies` by StudyInstanceUID,
+AccessionNumber or PatientID, `GET {base}/studies/{study}/instances`, both page by page, and each
+instance by `GET .../instances/{instance}` as
+`multipart/related; type="application/dicom"; transfer-syntax=*`."""
 
 
 def _results() -> str:

@@ -107,7 +107,7 @@ _INSTANCES = Counter(
 
 
 def count_instance(way: str, outcome: str) -> None:
-    """Count one received instance; `way` is `c-store` or `stow`, `outcome` one of our own words."""
+    """Count one received instance; `way` is `c-store`, `stow` or `fetch`."""
     _INSTANCES.labels(way, outcome).inc()
 
 

@@ -15,6 +15,7 @@ from serving.cli.audit import audit_app
 from serving.cli.consents import consents_app
 from serving.cli.dicom import dicom_app
 from serving.cli.encryption import encryption_app
+from serving.cli.fetching import node_app
 from serving.cli.identity_commands import add_identity_commands
 from serving.cli.installed_commands import add_installed_commands
 from serving.cli.node import jobs_app, route_app
@@ -35,6 +36,7 @@ models_app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(route_app, name="route")
+app.add_typer(node_app, name="node")
 app.add_typer(dicom_app, name="dicom")
 app.add_typer(audit_app, name="audit")
 app.add_typer(encryption_app, name="encryption")

@@ -166,6 +166,7 @@ PART = Part(
         DicomService("c-store", Action.STORE_IMAGES),
     ),
     jobs=(
+        Job("fetch", Action.FETCH_STUDY),
         Job("pre_read", Action.PROCESS_STUDY),
         Job("deliver", Action.DELIVER_RESULTS),
     ),

@@ -1,9 +1,9 @@
 """When a study is complete, and what happens then, in one transaction.
 
-The expected count where it is known, quiet time otherwise, both for each source. The usual race,
-an instance that arrives while its study is being closed, is decided by the database: the study is
-closed only if it is as it was when it was looked at. What arrives later opens it anew, and the next
-version of the pre-read replaces this one.
+The expected count where it is known, quiet time otherwise and where more came than was expected.
+The usual race, an instance that arrives while its study is being closed, is decided by the
+database: the study is closed only if it is as it was when it was looked at. What arrives later
+opens it anew, and the next version of the pre-read replaces this one.
 """
 
 from dataclasses import dataclass
@@ -45,9 +45,9 @@ def is_complete(study: Row[Any], source: Source, now: float) -> bool:
     """Whether everything of a study of `source` is here, as far as can be known."""
     quiet_s = now - study.last_received_at
     expected = study.expected or source.expected_instances
-    if expected is None:
+    if expected is None or study.instances > expected:
         return bool(quiet_s >= source.quiet_time_s)
-    if study.instances >= expected:
+    if study.instances == expected:
         return True
     return bool(quiet_s >= source.quiet_time_s * _LONGEST_WAIT)
 

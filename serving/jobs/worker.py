@@ -6,11 +6,11 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import Connection, Row, Table, select
@@ -41,7 +41,9 @@ _SWEEP_S = 1.0
 _QUEUE_POLL_S = 0.2
 _BEAT_S = 10.0
 _DEAD_AFTER_S = 60.0
-_STOP_S = 20
+_STOP_S = 5
+"""Seconds for what is being done to end. What waits for a peer that is away does not; it goes on
+after the next start, as after a kill."""
 
 
 class WorkerBusyError(ZhuzhenError):
@@ -62,6 +64,23 @@ class WorkerConfig:
     """Pre-reads sent to one destination at the same time."""
 
 
+class Duty(Protocol):
+    """More that the worker sees to: rows of a table, each carried out by a durable workflow."""
+
+    table: Table
+    """With `id`, `state`, `attempt` and `enqueued_attempt`, as jobs have them."""
+    open_states: Sequence[str]
+    """Of rows that are not finished."""
+    queues: Mapping[str, int]
+    """DBOS queues by name, and how many workflows of each run at the same time."""
+
+    def prepare(self) -> None:
+        """Make the workflows known to DBOS, before it is launched."""
+
+    def enqueue(self) -> None:
+        """Hand to DBOS what is queued; called with every sweep."""
+
+
 class Worker:
     """Carries out jobs in this process; a context manager that stops at the end."""
 
@@ -75,12 +94,14 @@ class Worker:
         leaving: LeavingFiles,
         *,
         hooks: Hooks | None = None,
+        duties: Sequence[Duty] = (),
         closed: Callable[[Closed], None] = lambda closed: None,
     ) -> None:
         self._config = config
         self._archive = archive
         self._node = node
         self._closed = closed
+        self._duties = duties
         self._hooks = hooks or Hooks()
         self._clock = self._hooks.clock
         self._wake = threading.Event()
@@ -106,17 +127,22 @@ class Worker:
     def _launch(self) -> None:
         DBOS(config=self._dbos_config())
         self._work = StudyWork.of_process(self._tools)
+        for duty in self._duties:
+            duty.prepare()
         DBOS.launch()
         DBOS.register_queue(
             READING_QUEUE,
             worker_concurrency=self._config.threads,
             polling_interval_sec=_QUEUE_POLL_S,
         )
-        for destination in self._node.destinations:
+        queues = {
+            delivery_queue(name): self._config.sends_at_once for name in self._node.destinations
+        }
+        for duty in self._duties:
+            queues |= duty.queues
+        for name, at_once in queues.items():
             DBOS.register_queue(
-                delivery_queue(destination),
-                worker_concurrency=self._config.sends_at_once,
-                polling_interval_sec=_QUEUE_POLL_S,
+                name, worker_concurrency=at_once, polling_interval_sec=_QUEUE_POLL_S
             )
         self._adopt_strays()
 
@@ -155,6 +181,8 @@ class Worker:
                 self._closed(closed)
         self._enqueue_jobs()
         self._enqueue_deliveries()
+        for duty in self._duties:
+            duty.enqueue()
         self._beat(now)
 
     def _closing(self, study: Row[Any], now: float) -> Callable[[Connection], Closed | None]:
@@ -204,6 +232,7 @@ class Worker:
             for table, states in (
                 (JOBS, (JobState.QUEUED.value, JobState.RUNNING.value)),
                 (DELIVERIES, (DeliveryState.QUEUED.value,)),
+                *((duty.table, duty.open_states) for duty in self._duties),
             ):
                 rows = connection.execute(
                     select(table.c.id, table.c.attempt).where(

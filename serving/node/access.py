@@ -88,6 +88,21 @@ class Gatekeeper:
         finally:
             access.settle()
 
+    def permit_fetch(self, institution: str) -> None:
+        """Go on only if the node may fetch a study for `institution`.
+
+        Raises:
+            NotPermittedError: it may not.
+        """
+        actor = Actor(_NODE, ActorKind.PROGRAM, frozenset({Role.SYSTEM}), institution)
+        access = self._guard.act(actor, "fetch", Action.FETCH_STUDY)
+        try:
+            access.require(access.own("study"))
+        except Problem as problem:
+            raise NotPermittedError(str(problem)) from None
+        finally:
+            _settle(access)
+
     def _as_source(self, source: Source, address: str | None) -> Access:
         actor = Actor(
             f"source:{source.name}",

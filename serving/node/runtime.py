@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from models import store
 from serving.access import Guard
 from serving.archive import Archive
+from serving.archive.recovery import recover_after_boot
 from serving.faults import place_of
 from serving.jobs.completeness import Closed
 from serving.node.access import Gatekeeper
@@ -74,6 +75,8 @@ class Runtime:
             _LOG.error("Jobs are not carried out: %s: %s", place_of(error), told_of(error))
 
     def _work_until(self, stopping: threading.Event) -> None:
+        from serving.fetching.entries import open_origins
+        from serving.fetching.work import Fetching, FetchTools
         from serving.jobs.reading import StudyReader
         from serving.jobs.work import Hooks
         from serving.jobs.worker import Worker, WorkerConfig
@@ -92,6 +95,15 @@ class Runtime:
         reader = StudyReader(self.archive, shelf, self._watcher)
         hooks = Hooks(permit=self.gatekeeper.permit)
         entries = self.node.destinations
+        fetching = Fetching(
+            FetchTools(
+                self.archive,
+                self.node,
+                open_origins(self.node, store.home()),
+                permit=self.gatekeeper.permit_fetch,
+                wake=self.wake,
+            )
+        )
         worker = Worker(
             config,
             self.archive,
@@ -100,6 +112,7 @@ class Runtime:
             open_senders(entries, store.home()),
             Leaving(self.archive, shelf, entries, store.home()),
             hooks=hooks,
+            duties=(fetching,),
             closed=self._closed,
         )
         with worker:
@@ -139,10 +152,13 @@ def open_runtime(
     parts = environment.get(PARTS_SETTING, ",".join(_PARTS)).split(",")
     node = read_node()
     keyring = open_keyring()
-    archive = Archive(guard.engine, open_objects(keyring=keyring), keyring)
+    archive = Archive(
+        guard.engine, open_objects(keyring=keyring), keyring, durability=node.durability
+    )
     runtime = Runtime(archive, node, Gatekeeper(guard, archive), watcher)
     with contextlib.ExitStack() as stack:
         stack.callback(archive.close)
+        recover_after_boot(archive, store.home())
         if node.sources and "worker" in parts:
             stack.enter_context(runtime.working())
         if node.listener.callers and "dimse" in parts:

@@ -46,6 +46,7 @@ TABLE: Mapping[Action, Row] = {
         _SPECIALIST: frozenset({Relation.OWN, Relation.REFERRED}),
         _SYSTEM: _OWN,
     },
+    Action.FETCH_STUDY: _TREATING,
     Action.PROCESS_STUDY: {_SYSTEM: _OWN},
     Action.DELIVER_RESULTS: {_SYSTEM: _OWN},
     Action.EXPORT_DEIDENTIFIED: {_SPECIALIST: _OWN, _SYSTEM: _OWN},

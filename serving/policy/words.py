@@ -59,6 +59,8 @@ class Action(StrEnum):
     READ_WORKLIST = "read_worklist"
     WORK_ON_TASKS = "work_on_tasks"
     """Create, claim, update, complete or cancel a worklist task."""
+    FETCH_STUDY = "fetch_study"
+    """Search a PACS for studies and have them brought here."""
     PROCESS_STUDY = "process_study"
     """The durable job of a study: gate, infer, build results."""
     DELIVER_RESULTS = "deliver_results"

@@ -2,6 +2,7 @@
 
 from serving.archive import tables as _archive
 from serving.cds_hooks import records as _cds_hooks
+from serving.fetching import tables as _fetching
 from serving.identity import account_records as _accounts
 from serving.identity import records as _identity
 from serving.identity import used_tokens as _used_tokens
@@ -21,5 +22,6 @@ MODULES = (
     _worklist,
     _cds_hooks,
     _used_tokens,
+    _fetching,
 )
 METADATA = Base.metadata

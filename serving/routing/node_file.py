@@ -14,6 +14,7 @@ import yaml
 
 from models import store
 from models.errors import ZhuzhenError
+from serving.archive import Durability
 from serving.dimse.config import Caller, DimseConfig, DimseSettingError, Tls
 from serving.routing.rules import Priority, Rule, When
 
@@ -38,6 +39,8 @@ class Source:
     """Seconds without a new instance after which a study counts as complete."""
     expected_instances: int | None = None
     """Instances of every study of this source, where that is always the same."""
+    fetch: Mapping[str, Any] | None = None
+    """How studies are fetched from it, as the file has it; `serving.fetching` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Node:
     destinations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By name, as the file has them; `serving.destinations` knows what they mean."""
     listener: DimseConfig = DimseConfig()
+    durability: Durability = Durability.POWER_CUT
 
     def source_of(self, name: str) -> Source | None:
         """Return the source of that name."""
@@ -150,7 +154,13 @@ def _node(content: Mapping[str, Any], lines: _Lines, folder: Path) -> Node:
     for index, entry in enumerate(content.get("rules", ())):
         _require_known(entry.get("when", {}), "source", known, ("rules", index, "when"), lines)
         _require_known(entry, "destinations", known, ("rules", index), lines)
-    return Node(sources, rules, destinations, _listener(content, sources, lines, folder))
+    return Node(
+        sources,
+        rules,
+        destinations,
+        _listener(content, sources, lines, folder),
+        Durability(content.get("durability", Durability.POWER_CUT)),
+    )
 
 
 def _rule(entry: Mapping[str, Any], index: int, lines: _Lines) -> Rule:

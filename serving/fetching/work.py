@@ -1,0 +1,246 @@
+"""The durable workflow of a fetch: list, compare with what is here, retrieve what is missing.
+
+Each try begins with what the archive has, so that a try after a kill, or after the PACS was away,
+asks for the rest alone. What comes takes the same way as what is pushed, and the count that the
+PACS listed says when the study is complete.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy import Connection, Row, Table, select
+
+from models.errors import ZhuzhenError
+from serving.archive import Archive, InstanceRefusedError
+from serving.archive import Origin as Sent
+from serving.archive.entries import expect_instances, known_instances
+from serving.faults import place_of
+from serving.fetching.orders import find_fetch
+from serving.fetching.origin import ListedInstance, Origin
+from serving.fetching.tables import FETCHES, FetchState
+from serving.jobs.delivering import give_up_after_s, pause_s
+from serving.jobs.planning import RESULTS_SOURCE
+from serving.jobs.work import ROUTINE, URGENT
+from serving.metrics import count_instance
+from serving.routing import Node
+
+_LOG = logging.getLogger("zhuzhen.fetching")
+_MOST_FRUITLESS = 5
+"""Tries in a row in which the PACS is there and nothing new comes, before the fetch is given up."""
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How a try ended."""
+
+    done: bool
+    can_heal: bool = True
+    fruitless: bool = False
+    """The PACS was there, and nothing came that was not here."""
+    reason: str = ""
+    listed: int | None = None
+    here: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTools:
+    """What fetches work with."""
+
+    archive: Archive
+    node: Node
+    origins: Mapping[str, Origin]
+    permit: Callable[[str], None]
+    """Asked with the institution before each try; raises where the policy forbids it."""
+    wake: Callable[[], None] = lambda: None
+    """Told when a study is here."""
+    clock: Callable[[], float] = time.time
+
+
+@DBOS.dbos_class()
+class FetchWork(DBOSConfiguredInstance):
+    """The workflow and what it works with."""
+
+    _of_process: ClassVar["FetchWork | None"] = None
+
+    def __init__(self, tools: FetchTools) -> None:
+        # Fetches are found again after a restart by this name.
+        super().__init__("fetching")
+        self._tools = tools
+
+    @classmethod
+    def of_process(cls, tools: FetchTools) -> "FetchWork":
+        """Return the workflow of this process, working with `tools` from now on."""
+        if cls._of_process is None:
+            cls._of_process = cls(tools)
+        cls._of_process._tools = tools
+        return cls._of_process
+
+    @DBOS.workflow()
+    def fetch(self, fetch_id: str) -> str:
+        """Fetch a study, however long the PACS is away; returns the state of the end."""
+        tries = fruitless = 0
+        while True:
+            tries += 1
+            tried = self.try_fetch(fetch_id)
+            fruitless = fruitless + 1 if tried["fruitless"] else 0
+            if tried["done"]:
+                return FetchState.DONE.value
+            if not tried["can_heal"] or fruitless >= _MOST_FRUITLESS:
+                self.give_up(fetch_id)
+                return FetchState.FAILED.value
+            DBOS.sleep(pause_s(tries))
+
+    @DBOS.step()
+    def try_fetch(self, fetch_id: str) -> dict[str, Any]:
+        """Bring here what is missing, as far as the PACS gives it."""
+        tools = self._tools
+        with tools.archive.engine.connect() as connection:
+            row = find_fetch(connection, fetch_id)
+        if row.state != FetchState.QUEUED.value:
+            return asdict(Fetched(done=row.state == FetchState.DONE.value, can_heal=False))
+        tried = self._try(row)
+        source = tools.node.source_of(row.source)
+        patience_s = give_up_after_s((source and source.fetch) or {})
+        can_heal = tried.can_heal and tools.clock() - row.created_at < patience_s
+        tools.archive.write(lambda connection: _note(connection, fetch_id, tried, tools.clock()))
+        tools.wake()
+        return asdict(tried) | {"can_heal": can_heal}
+
+    @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
+    def give_up(self, fetch_id: str) -> None:
+        """Put a fetch on the list of those that failed; its reason stands there already."""
+        now = self._tools.clock()
+        self._tools.archive.write(lambda connection: _fail(connection, fetch_id, now))
+
+    def _try(self, row: Row[Any]) -> Fetched:
+        origin = self._tools.origins.get(row.source)
+        if origin is None:
+            return Fetched(False, can_heal=False, reason="The source has no `fetch` in node.yaml.")
+        try:
+            self._tools.permit(row.institution)
+            return self._bring(row, origin)
+        except ZhuzhenError as error:
+            can_heal = bool(getattr(error, "can_heal", False))
+            return Fetched(False, can_heal=can_heal, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - networks and their libraries fail in many ways
+            _LOG.warning("Fetching from %s failed: %s", row.source, place_of(error))
+            return Fetched(False, reason=f"{type(error).__name__}; the log of the node says where.")
+
+    def _bring(self, row: Row[Any], origin: Origin) -> Fetched:
+        listed = origin.list_instances(row.study_uid)
+        if not listed:
+            return Fetched(False, can_heal=False, reason="The PACS has no such study.", listed=0)
+        before = self._missing(row, listed, expecting=True)
+        sent = Sent(row.institution, row.source)
+        refused: list[str] = []
+
+        def keep(data_set: bytes | memoryview, syntax: str) -> None:
+            try:
+                receipt = self._tools.archive.receive(data_set, syntax, sent)
+            except InstanceRefusedError as error:
+                count_instance("fetch", error.refusal.value)
+                refused.append(error.refusal.value)
+                return
+            count_instance("fetch", receipt.kept.value)
+
+        if before:
+            origin.retrieve(row.study_uid, before, keep)
+        missing = self._missing(row, listed)
+        counts = {"listed": len(listed), "here": len(listed) - len(missing)}
+        if not missing:
+            return Fetched(True, **counts)
+        told = f"{len(missing)} of {len(listed)} instances did not come"
+        if refused:
+            told += f"; {len(refused)} came and were refused ({', '.join(sorted(set(refused)))})"
+        return Fetched(False, fruitless=len(missing) == len(before), reason=f"{told}.", **counts)
+
+    def _missing(
+        self, row: Row[Any], listed: list[ListedInstance], *, expecting: bool = False
+    ) -> list[ListedInstance]:
+        """Return what of a study is not here; the study is told what to expect where asked."""
+        uids = [each.sop_instance_uid for each in listed]
+        with self._tools.archive.engine.connect() as connection:
+            known = known_instances(connection, row.institution, row.study_uid)
+        if expecting:
+            ours = {uid for uid, source in known.items() if source == RESULTS_SOURCE}
+            count = len(set(uids) - ours)
+            self._tools.archive.write(
+                lambda connection: expect_instances(
+                    connection, row.institution, row.study_uid, count
+                )
+            )
+        return [each for each in listed if each.sop_instance_uid not in known]
+
+
+class Fetching:
+    """Fetches as a duty of the worker; see `serving.jobs.worker.Duty`."""
+
+    table: Table = FETCHES
+    open_states = (FetchState.QUEUED.value,)
+
+    def __init__(self, tools: FetchTools) -> None:
+        self._tools = tools
+        self._work: FetchWork | None = None
+        self.queues = {_queue(name): _AT_ONCE for name in tools.origins}
+
+    def prepare(self) -> None:
+        """Make the workflow known to DBOS, before it is launched."""
+        self._work = FetchWork.of_process(self._tools)
+
+    def enqueue(self) -> None:
+        """Hand to DBOS what is queued; the same attempt twice is one."""
+        assert self._work is not None  # noqa: S101 - prepared before it is launched
+        waiting = select(FETCHES).where(
+            FETCHES.c.state == FetchState.QUEUED.value,
+            FETCHES.c.enqueued_attempt < FETCHES.c.attempt,
+        )
+        with self._tools.archive.engine.connect() as connection:
+            rows = connection.execute(waiting.order_by(FETCHES.c.created_at)).all()
+        for row in rows:
+            if row.source not in self._tools.origins:
+                continue
+            with (
+                SetWorkflowID(f"{row.id}.{row.attempt}"),
+                SetEnqueueOptions(priority=URGENT if row.urgent else ROUTINE),
+            ):
+                DBOS.enqueue_workflow(_queue(row.source), self._work.fetch, row.id)
+            self._tools.archive.write(_enqueued(row))
+
+
+def _queue(source: str) -> str:
+    return f"fetch-{source}"
+
+
+def _enqueued(row: Row[Any]) -> Callable[[Connection], None]:
+    def write(connection: Connection) -> None:
+        connection.execute(
+            FETCHES.update().where(FETCHES.c.id == row.id).values(enqueued_attempt=row.attempt)
+        )
+
+    return write
+
+
+def _note(connection: Connection, fetch_id: str, tried: Fetched, now: float) -> None:
+    values: dict[str, Any] = {
+        "tries": FETCHES.c.tries + 1,
+        "reason": tried.reason,
+        "updated_at": now,
+    }
+    if tried.listed is not None:
+        values |= {"listed": tried.listed, "here": tried.here}
+    if tried.done:
+        values["state"] = FetchState.DONE.value
+    connection.execute(FETCHES.update().where(FETCHES.c.id == fetch_id).values(values))
+
+
+def _fail(connection: Connection, fetch_id: str, now: float) -> None:
+    connection.execute(
+        FETCHES.update()
+        .where(FETCHES.c.id == fetch_id)
+        .values(state=FetchState.FAILED.value, updated_at=now)
+    )
