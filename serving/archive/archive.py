@@ -122,24 +122,11 @@ class Archive:
         except InstanceRefusedError as refused:
             self._quarantine(refused, data_set, transfer_syntax_uid, origin, announced)
             raise
-        # Results are made from what is durable, and must not be less so.
-        synced = self._durability is Durability.POWER_CUT or not reopens
         meta = file_meta(header.sop_class_uid, header.sop_instance_uid, transfer_syntax_uid)
         with self._writing(meta, data_set) as writer:
             stored = writer.place()
             entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
-
-            def write(connection: Connection) -> str | None:
-                return insert_instance(
-                    connection, self.keyring, entry, self._clock(), self._places, reopens=reopens
-                )
-
-            # Object and index reach the disk side by side: one wait instead of two. A loss of power
-            # between them, before anything was said, is mended at the next start.
-            indexed = self._ledger.submit(write, synced=synced)
-            if synced:
-                writer.sync()
-            known = indexed.result()
+            known = self._index(entry, writer, reopens=reopens)
         if known is None:
             return Receipt(Kept.NEW, header, stored.digest)
         if known == stored.digest:
@@ -151,6 +138,23 @@ class Archive:
         _identify(conflict, header)
         self._note(conflict, stored, transfer_syntax_uid, origin, header.sop_instance_uid)
         raise conflict
+
+    def _index(self, entry: Entry, writer: ObjectWriter, *, reopens: bool) -> str | None:
+        """Index what was placed; return None, or the digest of the one that has its UID already."""
+
+        def write(connection: Connection) -> str | None:
+            return insert_instance(
+                connection, self.keyring, entry, self._clock(), self._places, reopens=reopens
+            )
+
+        # Results are made from what is durable, and must not be less so.
+        synced = self._durability is Durability.POWER_CUT or not reopens
+        # Object and index reach the disk side by side: one wait instead of two. A loss of power
+        # between them, before anything was said, is mended at the next start.
+        indexed = self._ledger.submit(write, synced=synced)
+        if synced:
+            writer.sync()
+        return indexed.result()
 
     def quarantine(self, refused: InstanceRefusedError, data: bytes, origin: Origin) -> None:
         """Keep `data`, which is not even a DICOM file, apart from the archive."""

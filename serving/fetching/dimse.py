@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from io import BytesIO
 from itertools import groupby
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import StoragePresentationContexts, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run time
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
@@ -101,7 +103,10 @@ class DimseOrigin:
             entity.add_requested_context(sop_class, list(_SYNTAXES))
 
         def take(event: evt.Event) -> int:
-            keep(event.request.DataSet.getbuffer(), str(event.context.transfer_syntax))
+            sent = event.request
+            if not isinstance(sent, C_STORE) or not isinstance(sent.DataSet, BytesIO):
+                return 0xC000
+            keep(sent.DataSet.getbuffer(), str(event.context.transfer_syntax))
             return 0x0000
 
         return associated(

@@ -151,13 +151,19 @@ class FetchWork(DBOSConfiguredInstance):
         if before:
             origin.retrieve(row.study_uid, before, keep)
         missing = self._missing(row, listed)
-        counts = {"listed": len(listed), "here": len(listed) - len(missing)}
+        here = len(listed) - len(missing)
         if not missing:
-            return Fetched(True, **counts)
+            return Fetched(True, listed=len(listed), here=here)
         told = f"{len(missing)} of {len(listed)} instances did not come"
         if refused:
             told += f"; {len(refused)} came and were refused ({', '.join(sorted(set(refused)))})"
-        return Fetched(False, fruitless=len(missing) == len(before), reason=f"{told}.", **counts)
+        return Fetched(
+            False,
+            fruitless=len(missing) == len(before),
+            reason=f"{told}.",
+            listed=len(listed),
+            here=here,
+        )
 
     def _missing(
         self, row: Row[Any], listed: list[ListedInstance], *, expecting: bool = False

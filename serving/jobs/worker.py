@@ -67,12 +67,17 @@ class WorkerConfig:
 class Duty(Protocol):
     """More that the worker sees to: rows of a table, each carried out by a durable workflow."""
 
-    table: Table
-    """With `id`, `state`, `attempt` and `enqueued_attempt`, as jobs have them."""
-    open_states: Sequence[str]
-    """Of rows that are not finished."""
-    queues: Mapping[str, int]
-    """DBOS queues by name, and how many workflows of each run at the same time."""
+    @property
+    def table(self) -> Table:
+        """With `id`, `state`, `attempt` and `enqueued_attempt`, as jobs have them."""
+
+    @property
+    def open_states(self) -> Sequence[str]:
+        """Of rows that are not finished."""
+
+    @property
+    def queues(self) -> Mapping[str, int]:
+        """DBOS queues by name, and how many workflows of each run at the same time."""
 
     def prepare(self) -> None:
         """Make the workflows known to DBOS, before it is launched."""

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from models import store
 from serving.access import Guard
@@ -18,6 +19,9 @@ from serving.privacy import open_keyring
 from serving.routing import Node, read_node
 from serving.settings import Settings
 from serving.watching import Watcher
+
+if TYPE_CHECKING:
+    from serving.jobs.worker import Duty
 
 _LOG = logging.getLogger("zhuzhen.node")
 PARTS_SETTING = "ZHUZHEN_NODE"
@@ -75,8 +79,6 @@ class Runtime:
             _LOG.error("Jobs are not carried out: %s: %s", place_of(error), told_of(error))
 
     def _work_until(self, stopping: threading.Event) -> None:
-        from serving.fetching.entries import open_origins
-        from serving.fetching.work import Fetching, FetchTools
         from serving.jobs.reading import StudyReader
         from serving.jobs.work import Hooks
         from serving.jobs.worker import Worker, WorkerConfig
@@ -95,15 +97,6 @@ class Runtime:
         reader = StudyReader(self.archive, shelf, self._watcher)
         hooks = Hooks(permit=self.gatekeeper.permit)
         entries = self.node.destinations
-        fetching = Fetching(
-            FetchTools(
-                self.archive,
-                self.node,
-                open_origins(self.node, store.home()),
-                permit=self.gatekeeper.permit_fetch,
-                wake=self.wake,
-            )
-        )
         worker = Worker(
             config,
             self.archive,
@@ -112,7 +105,7 @@ class Runtime:
             open_senders(entries, store.home()),
             Leaving(self.archive, shelf, entries, store.home()),
             hooks=hooks,
-            duties=(fetching,),
+            duties=(self._fetching(),),
             closed=self._closed,
         )
         with worker:
@@ -120,6 +113,14 @@ class Runtime:
             self.worker_runs.set()
             stopping.wait()
             self._wake = lambda: None
+
+    def _fetching(self) -> "Duty":
+        from serving.fetching.entries import open_origins
+        from serving.fetching.work import Fetching, FetchTools
+
+        origins = open_origins(self.node, store.home())
+        permit = self.gatekeeper.permit_fetch
+        return Fetching(FetchTools(self.archive, self.node, origins, permit=permit, wake=self.wake))
 
     def _closed(self, closed: Closed) -> None:
         source = self.node.source_of(closed.source)

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008_fetching"
-down_revision = "0007_used_tokens"
+revision = "0009_fetching"
+down_revision = "0008_outgoing"
 branch_labels = None
 depends_on = None
 
