@@ -39,7 +39,7 @@ RESULT_CLASSES = {
 def statement() -> str:
     """Return the statement as Markdown."""
     parts = (
-        *(_overview(), _storage_scu(), _storage_scp(), _dicomweb(), _results()),
+        *(_overview(), _storage_scu(), _query_scu(), _storage_scp(), _dicomweb(), _results()),
         *(_character_sets(), _security(), _codes(), _accepted_classes()),
     )
     return "\n\n".join(parts) + "\n"
@@ -107,9 +107,11 @@ in its own transfer syntax alone.
 
 {_table(("parameter", "value", "can be set"), parameters)}
 
-{_table(("answer to C-STORE", "what we do"), answers)}
+{_table(("answer to C-STORE", "what we do"), answers)}"""
 
-### Query/Retrieve SCU (studies fetched from a PACS)
+
+def _query_scu() -> str:
+    return f"""### Query/Retrieve SCU (studies fetched from a PACS)
 
 Study Root Query/Retrieve Information Model, FIND and either MOVE or GET (PS3.4 annex C).
 Baseline behaviour, no relational queries. An association is opened for each search and each
