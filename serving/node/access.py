@@ -101,7 +101,7 @@ class Gatekeeper:
         except Problem as problem:
             raise NotPermittedError(str(problem)) from None
         finally:
-            _settle(access)
+            access.settle()
 
     def _as_source(self, source: Source, address: str | None) -> Access:
         actor = Actor(

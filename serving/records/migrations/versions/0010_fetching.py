@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009_fetching"
-down_revision = "0008_outgoing"
+revision = "0010_fetching"
+down_revision = "0009_sealed_names"
 branch_labels = None
 depends_on = None
 
