@@ -26,6 +26,7 @@ from serving.destinations import (
     State,
     destination_of,
 )
+from serving.peers import PeerError
 from serving.results import ResultKind
 from tests.orthanc import free_port
 from tests.result_samples import PNEUMONIA, read, results_on
@@ -153,7 +154,7 @@ def test_nobody_there_can_heal(files: list[bytes]) -> None:
         error = failure(address, files)
         assert error.can_heal
         assert "cannot be reached" in str(error)
-        with pytest.raises(DeliveryError):
+        with pytest.raises(PeerError):
             destination_of({"to": address, "timeout_s": 3}).check()
 
 
@@ -169,7 +170,7 @@ def test_nothing_that_it_takes_is_told_as_such(files: list[bytes]) -> None:
     with scp(kinds=[SegmentationStorage]) as address:
         error = failure(address, files)
     assert not error.can_heal
-    assert "takes none of the kinds" in str(error)
+    assert "takes none of the SOP classes" in str(error)
 
 
 @contextmanager
