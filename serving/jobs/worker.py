@@ -46,6 +46,18 @@ _STOP_S = 5
 after the next start, as after a kill."""
 
 
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """Whether DBOS tells of more than a workflow that the node left under way when it stopped.
+
+    Such a one goes on at the next start; DBOS tells of it as an exception of its own.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return "before DBOS was launched" not in str(error)
+
+
+logging.getLogger("dbos").addFilter(_is_a_fault)
+
+
 class WorkerBusyError(ZhuzhenError):
     """Another process already carries out jobs on this SQLite database."""
 
