@@ -23,6 +23,7 @@ from benchmarks.measures import (
     receiving,
     reduced_decoding,
     results,
+    risk,
     throughput,
 )
 from benchmarks.page import page_from, results_json
@@ -43,6 +44,7 @@ MEASURES: Mapping[str, Callable[[Bench], Section]] = {
     "access": access.measure,
     "results": results.measure,
     "receiving": receiving.measure,
+    "risk": risk.measure,
 }
 
 
