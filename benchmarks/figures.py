@@ -61,6 +61,8 @@ class Section:
     ratios: tuple[Figure, ...]
     absolutes: tuple[Figure, ...] = ()
     """The numbers behind the ratios, on this machine."""
+    measured: str = ""
+    """When, and beside what load, where it was measured anew after the other sections."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the section as a JSON object."""
@@ -70,6 +72,7 @@ class Section:
             "method": list(self.method),
             "ratios": [figure.as_json() for figure in self.ratios],
             "absolutes": [figure.as_json() for figure in self.absolutes],
+            **({"measured": self.measured} if self.measured else {}),
         }
 
 
@@ -81,6 +84,7 @@ def section_from(entry: dict[str, Any]) -> Section:
         tuple(entry["method"]),
         tuple(_figure_from(figure) for figure in entry["ratios"]),
         tuple(_figure_from(figure) for figure in entry["absolutes"]),
+        entry.get("measured", ""),
     )
 
 

@@ -27,6 +27,29 @@ def results_json(machine: Machine, sections: Sequence[Section]) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
+def renewed(results: str, again: str, order: Sequence[str]) -> str:
+    """Return `results` with the sections of `again` in place of what they held of these.
+
+    Sections stand in the `order` of their measures, and say when they were measured anew.
+
+    Raises:
+        ValueError: the two were not measured with the same machine, libraries and model.
+    """
+    before, after = json.loads(results), json.loads(again)
+    machine = after["machine"]
+    passing = {
+        "date": before["machine"]["date"],
+        "load_at_start": before["machine"]["load_at_start"],
+    }
+    if {**machine, **passing} != before["machine"]:
+        raise ValueError("The page is of another machine, library or model; measure everything.")
+    moment = f"{machine['date']}, beside a load of {machine['load_at_start']} at the start"
+    found = {each["measure"]: each for each in before["measures"]}
+    found |= {each["measure"]: {**each, "measured": moment} for each in after["measures"]}
+    before["measures"] = [found[key] for key in order if key in found]
+    return json.dumps(before, indent=1, ensure_ascii=False) + "\n"
+
+
 def page_from(results: str) -> str:
     """Return the page for what `results_json` wrote."""
     found = json.loads(results)
@@ -68,6 +91,8 @@ def _outcome(figure: Figure) -> str:
 
 def _section(section: Section) -> str:
     parts = [f"## {section.title}\n", *(f"{paragraph}\n" for paragraph in section.method)]
+    if section.measured:
+        parts.append(f"Measured anew by itself: {section.measured}.\n")
     for title, figures in (("ratio", section.ratios), ("on this machine", section.absolutes)):
         if figures:
             rows = [(figure.what, _value(figure), _range(figure)) for figure in figures]

@@ -1,12 +1,12 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.figures import Bound, Figure, Section, Target, section_from
 from benchmarks.machine import Machine
-from benchmarks.page import page_from, results_json
+from benchmarks.page import page_from, renewed, results_json
 from benchmarks.rounds import Spread
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -66,6 +66,23 @@ def test_page_tells_what_was_found_and_what_was_missed() -> None:
 def test_results_hold_the_whole_machine() -> None:
     found = json.loads(results_json(MACHINE, [SECTION]))
     assert found["machine"] == json.loads(json.dumps(asdict(MACHINE)))
+
+
+def test_one_section_is_measured_anew_and_says_so() -> None:
+    known = results_json(MACHINE, [SECTION, replace(SECTION, key="risk", title="Another")])
+    later = replace(MACHINE, date="2026-02-02", load_at_start=0.2)
+    again = results_json(later, [replace(SECTION, title="A newer title")])
+    page = page_from(renewed(known, again, ("overhead", "risk")))
+    assert page.index("## A newer title") < page.index("## Another")
+    assert "## A title" not in page
+    assert page.count("2026-02-02, beside a load of 0.2") == 1
+    assert "| Date | 2026-01-01 |" in page
+
+
+def test_sections_of_two_machines_are_not_mixed() -> None:
+    again = results_json(replace(MACHINE, cores=64), [SECTION])
+    with pytest.raises(ValueError, match="another machine"):
+        renewed(results_json(MACHINE, [SECTION]), again, ("overhead",))
 
 
 def test_published_page_is_the_one_its_figures_give() -> None:
