@@ -163,16 +163,16 @@ def write_part(
             out.write(codecs.BOM_UTF8 if header and mark else b"")
             pa.csv.write_csv(table, out, options)
     else:
-        pa.parquet.write_table(table, draft)
+        # Read once, by whoever joins the parts: neither compressed nor made small otherwise.
+        pa.parquet.write_table(
+            table, draft, compression="none", use_dictionary=False, write_statistics=False
+        )
     draft.replace(path)
 
 
 def join_parts(parts: list[Path], target: Path, kind: TableFormat) -> None:
     """Write `target` from its parts in order; it appears whole or not at all."""
     draft = target.with_name(f"{target.name}.draft")
-    if len(parts) == 1:
-        parts[0].replace(target)
-        return
     if kind is not TableFormat.PARQUET:
         with draft.open("wb") as out:
             for part in parts:
@@ -187,6 +187,8 @@ def join_parts(parts: list[Path], target: Path, kind: TableFormat) -> None:
 def _join_parquet(parts: list[Path], draft: Path) -> None:
     with pa.parquet.ParquetFile(parts[0]) as first:
         schema: Any = first.schema_arrow
-    with pa.parquet.ParquetWriter(draft, schema) as writer:
+    # What was measured repeats, what was computed does not: a dictionary of it is only slow.
+    repeating = [name for name in schema.names if name != "value"]
+    with pa.parquet.ParquetWriter(draft, schema, use_dictionary=repeating) as writer:
         for part in parts:
             writer.write_table(pa.parquet.read_table(part, schema=schema))
