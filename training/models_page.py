@@ -24,7 +24,7 @@ refused, how it was made.
 _KINDS = {
     "radiograph": "radiograph, `POST /v1/recognize`",
     "tile": "tile of a stained slide, `POST /v1/classify-pathology`",
-    "table": "person, `zhuzhen predict MODEL people.csv`",
+    "table": "person, `POST /v1/score-risk`",
 }
 
 
