@@ -50,6 +50,7 @@ def test_a_new_installation_works_and_is_told_what_to_better(home: Path) -> None
         "audit": State.OK,
         "anchor": State.WARNING,
         "disk": State.OK,
+        "tls": State.OK,
     }
     code, told = run("doctor", "--json")
     assert code == 0
