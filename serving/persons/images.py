@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, Engine, delete, select
 
 from serving.archive.entries import PATIENT_ID
-from serving.archive.tables import INSTANCES, QUARANTINE, SERIES, STUDIES
+from serving.archive.tables import EXPECTED, INSTANCES, QUARANTINE, SERIES, STUDIES
+from serving.fetching.tables import FETCHES
 from serving.jobs.tables import DELIVERIES, JOBS, PRE_READS
 from serving.objects import ObjectNotFoundError, ObjectStore
 from serving.outside.leaving import outgoing_of
@@ -50,6 +51,7 @@ class ArchivedImages:
         for digest in digests - shared:
             self._objects.delete(digest)
         with self._engine.begin() as connection:
+            _forget_fetching(connection, person.institution, studies)
             connection.execute(delete(STUDIES).where(STUDIES.c.id.in_(studies)))
         return len(found)
 
@@ -90,6 +92,15 @@ def _outgoing(connection: Connection, studies: list[int]) -> set[str]:
         .where(JOBS.c.study_id.in_(studies), DELIVERIES.c.outgoing.is_not(None))
     )
     return {each.digest for text in connection.scalars(query) for each in outgoing_of(text)}
+
+
+def _forget_fetching(connection: Connection, institution: str, studies: list[int]) -> None:
+    """Remove what names the studies' UIDs because they were fetched from a PACS."""
+    uids = select(STUDIES.c.study_uid).where(STUDIES.c.id.in_(studies))
+    for table in (FETCHES, EXPECTED):
+        connection.execute(
+            delete(table).where(table.c.institution == institution, table.c.study_uid.in_(uids))
+        )
 
 
 def _held_by_others(connection: Connection, digests: set[str], studies: list[int]) -> set[str]:

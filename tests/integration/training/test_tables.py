@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from models.errors import DataError, PackageInvalidError, PackageTamperedError
+from models.errors import DataError, OtherKindError, PackageTamperedError
 from models.findings import Verdict
 from models.package import CALIBRATION, CARD, EVALUATION, ModelPackage
 from models.table import Given
@@ -152,7 +152,7 @@ def test_bad_row_stops_the_training_and_is_named(
 
 
 def test_package_of_people_takes_no_image(package: ModelPackage) -> None:
-    with pytest.raises(PackageInvalidError, match="takes named inputs"):
+    with pytest.raises(OtherKindError, match="takes named inputs"):
         _ = package.input_spec
 
 

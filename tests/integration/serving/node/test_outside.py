@@ -8,9 +8,10 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from serving.access import Guard
+from serving.archive.tables import EXPECTED
 from serving.audit import Outcome, Purpose
 from serving.destinations import destination_of
 from serving.jobs.listing import JobLine, list_jobs, retry_job, show_job
@@ -215,14 +216,21 @@ def test_erasure_takes_what_waits_to_leave(bench: Bench) -> None:
         def send(self, files: Sequence[bytes]) -> None:
             raise AwayError(can_heal=False)
 
+    study = generate_uid()
+    with bench.engine.begin() as connection:
+        connection.execute(
+            insert(EXPECTED).values(institution="local", study_uid=study, instances=1)
+        )
     with bench.worker(NODE.format(more="send: [images]"), {"university": Down()}):
-        bench.receive(radiograph(StudyInstanceUID=generate_uid(), **PATIENT), "quick")
+        bench.receive(radiograph(StudyInstanceUID=study, **PATIENT), "quick")
         bench.settled(1)
     objects = bench.archive.objects
     images = ArchivedImages(bench.engine, bench.archive.keyring, objects)
     assert objects.keys_in_use()
     images.erase(Person.of(bench.archive.keyring, "local", PATIENT["PatientID"]))
     assert objects.keys_in_use() == {}
+    with bench.engine.connect() as connection:
+        assert connection.execute(select(EXPECTED)).all() == []
 
 
 def test_a_secret_that_is_too_short_is_told_at_the_start(bench: Bench) -> None:

@@ -13,12 +13,13 @@ IN_CLEAR = {
         cds_cards.score cds_cards.service cds_cards.version cds_feedback.card_id
         cds_feedback.outcome cds_feedback.reason consents.id consents.purpose deliveries.id
         deliveries.job_id deliveries.outgoing deliveries.state emergency_overrides.id executors.id
-        institutions.tier jobs.id jobs.plan jobs.state legal_holds.id pre_reads.answers
+        fetches.id fetches.state institutions.tier
+        jobs.id jobs.plan jobs.state legal_holds.id pre_reads.answers
         pre_reads.job_id pre_reads.results referrals.id sessions.account_id sessions.digest
         used_tokens.digest workitem_events.report workitems.state
     """,
     "its own sentences, which hold nothing of a patient": """
-        archive_quarantine.told deliveries.reason jobs.reason
+        archive_quarantine.told deliveries.reason fetches.reason jobs.reason
     """,
     "who works with the system, by the identifier of the account, key or token": """
         consents.recorded_by consents.withdrawn_by emergency_overrides.actor
@@ -35,6 +36,7 @@ IN_CLEAR = {
         workitems.attributes
     """,
     "UIDs and a date, by which is searched; codes of DICOM": """
+        archive_expected.study_uid fetches.study_uid
         archive_instances.sop_class_uid archive_instances.sop_instance_uid
         archive_instances.transfer_syntax_uid archive_quarantine.sop_instance_uid
         archive_quarantine.transfer_syntax_uid archive_series.modality archive_series.series_uid
@@ -42,7 +44,8 @@ IN_CLEAR = {
         workitems.transaction_uid workitems.uid
     """,
     "chosen by administrators: institutions, sources, destinations, AE titles": """
-        accounts.institution_id api_keys.institution_id archive_instances.institution
+        accounts.institution_id api_keys.institution_id archive_expected.institution
+        archive_instances.institution fetches.institution fetches.source
         archive_instances.source archive_quarantine.institution archive_quarantine.source
         archive_studies.institution archive_studies.source cds_cards.institution_id consents.owner
         consents.recipient deliveries.destination emergency_overrides.actor_institution
