@@ -18,6 +18,21 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
 from models.preprocessing import resize
 
+PERSON = {
+    "age_years": 60,
+    "sex": "male",
+    "sbp_mmhg": 145,
+    "total_cholesterol_mmol_l": {"value": 201, "unit": "mg/dL"},
+    "hdl_cholesterol_mmol_l": 1.1,
+    "waist_cm": 92,
+    "current_smoker": True,
+    "diabetes": False,
+    "antihypertensive_treatment": True,
+    "region_of_china": "north",
+    "residence": "rural",
+    "family_history_ascvd": False,
+}
+"""Whom a risk is asked of, with one value in another unit."""
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ROWS, COLUMNS, BITS = 1955, 1841, 15
 """Of RG1 in `pydicom-data`, a chest radiograph as a CR reader writes it."""

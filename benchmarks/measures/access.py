@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Bound, Figure, Section, Target
+from benchmarks.inputs import PERSON
 from benchmarks.rounds import Spread, seconds_each
 from benchmarks.servers import Server, ServerSpec, zhuzhen_spec
 
@@ -29,22 +30,7 @@ _METHOD = (
     "is on disk within 100 ms. With ZHUZHEN_AUDIT_SYNC_WITHIN_MS=0 every answer waits for the "
     "disk; how long it needs for that (fdatasync of 4 KiB) stands beside it.",
 )
-_PERSON = {
-    "age_years": 60,
-    "sex": "male",
-    "sbp_mmhg": 145,
-    "total_cholesterol_mmol_l": 5.2,
-    "hdl_cholesterol_mmol_l": 1.1,
-    "waist_cm": 92,
-    "current_smoker": True,
-    "diabetes": False,
-    "antihypertensive_treatment": True,
-    "region_of_china": "north",
-    "residence": "rural",
-    "family_history_ascvd": False,
-    "country": "CHN",
-}
-_SCORING = json.dumps({"scores": "china-par", "person": _PERSON}).encode()
+_SCORING = json.dumps({"scores": "china-par", "person": PERSON}).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Bound, Figure, Section, Target
+from benchmarks.inputs import PERSON
 from benchmarks.peers import risk_scores
 from benchmarks.rounds import Spread
 from benchmarks.servers import Server, zhuzhen_spec
@@ -137,24 +138,8 @@ def _as_written(columns: Mapping[str, Floats]) -> pa.Table:
     return pa.table(told)
 
 
-_PERSON = {
-    "age_years": 60,
-    "sex": "male",
-    "sbp_mmhg": 145,
-    "total_cholesterol_mmol_l": {"value": 201, "unit": "mg/dL"},
-    "hdl_cholesterol_mmol_l": 1.1,
-    "waist_cm": 92,
-    "current_smoker": True,
-    "diabetes": False,
-    "antihypertensive_treatment": True,
-    "region_of_china": "north",
-    "residence": "rural",
-    "family_history_ascvd": False,
-}
-
-
 def _over_http(bench: Bench, rounds: int) -> tuple[Figure, tuple[Figure, ...]]:
-    body = json.dumps({"scores": "china-par", "person": _PERSON})
+    body = json.dumps({"scores": "china-par", "person": PERSON})
     added, scored, empty = [], [], []
     with Server(zhuzhen_spec()) as service:
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)

@@ -37,6 +37,14 @@ def upgrade() -> None:
     connection = op.get_bind()
     if sa.inspect(connection).has_table("audit_events"):
         return
+    _create_events()
+    _create_checkpoints()
+    _create_what_pruning_leaves()
+    for statement in statements(connection.dialect.name):
+        op.execute(statement)
+
+
+def _create_events() -> None:
     op.create_table(
         "audit_events",
         sa.Column("lane", sa.Integer(), autoincrement=False, nullable=False),
@@ -51,6 +59,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("audit_events_by_patient", "audit_events", ["patient", "occurred_at"])
+
+
+def _create_checkpoints() -> None:
     op.create_table(
         "audit_checkpoints",
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -59,6 +70,9 @@ def upgrade() -> None:
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
     )
+
+
+def _create_what_pruning_leaves() -> None:
     op.create_table(
         "audit_tombstones",
         sa.Column("lane", sa.Integer(), autoincrement=False, nullable=False),
@@ -74,8 +88,6 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("lane", "checkpoint", "sequence"),
     )
-    for statement in statements(connection.dialect.name):
-        op.execute(statement)
 
 
 def downgrade() -> None:
