@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 from models import store
 from models.errors import InputError
 from models.observation import Observation
+from models.risk.inputs import INPUTS
+from models.risk.reading import read_value
 from models.risk.registry import known
 from models.table import Given
 from serving.observations import observed_person
@@ -100,12 +103,22 @@ class PackagedModels:
 
 
 def _plain(name: str, value: object, model: TabularModel) -> Any:
-    """Return the bare value; one with a unit must be in that of the model's input."""
+    """Return the bare value; one with a unit is converted as for the equations."""
     if not isinstance(value, Mapping):
         return value if isinstance(value, str | int | float | bool | None) else str(type(value))
-    units = {entry.name: entry.unit for entry in model.package.table_spec.inputs}
     unit = value.get("unit")
-    if unit is not None and units.get(name, unit) != unit:
+    if unit is None:
+        return value.get("value")
+    if name in INPUTS:
+        given = read_value(name, value)
+        if given.problem is not None:
+            raise InputError(given.problem.en)
+        # Some are kept in the unit they were reported in, under a name that says so.
+        if given.name != name:
+            raise InputError(f"{name} has another unit; expected {INPUTS[name].unit}.")
+        return None if isnan(given.value) else given.value
+    units = {entry.name: entry.unit for entry in model.package.table_spec.inputs}
+    if name in units and units[name] != unit:
         raise InputError(
             f"{name} has another unit than the model takes; expected {units[name] or 'none'}."
         )

@@ -104,6 +104,10 @@ def test_packaged_models_answer_at_the_same_door(client: httpx.Client) -> None:
 
     both = score(client, ["china-par", "mortality-10y"], person).json()
     alone = score(client, "mortality-10y", person).json()
+    converted = {**person, "total_cholesterol_mmol_l": {"value": 201.084, "unit": "mg/dL"}}
+    same = score(client, "mortality-10y", converted).json()["model_assessments"][0]
+    unknown = {**person, "total_cholesterol_mmol_l": {"value": 5.2, "unit": "furlong"}}
+    refused = score(client, "mortality-10y", unknown)
 
     assert [one["score"] for one in both["assessments"]] == ["china-par"]
     (model,) = both["model_assessments"]
@@ -112,6 +116,10 @@ def test_packaged_models_answer_at_the_same_door(client: httpx.Client) -> None:
     assert model["digest"].startswith("sha256:")
     (finding,) = model["findings"]
     assert finding["label"] == "death"
+    probability = finding["probability"]
+    assert same["findings"][0]["probability"] == pytest.approx(probability, abs=1e-3)
+    assert refused.status_code == 400
+    assert "total_cholesterol_mmol_l" in refused.text
     added = sum(one["log_odds"] for one in finding["contributions"])
     assert added + finding["baseline_log_odds"] == pytest.approx(finding["log_odds"], abs=1e-4)
     assert score(client, "chest-xray-pneumonia", person).status_code == 400
