@@ -18,7 +18,8 @@ from models.risk.inputs import INPUTS
 from models.risk.score import Floats
 from models.risk.units import UnitError, conversion
 
-_DECIMAL = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?", re.ASCII)
+"""Programs write a double with up to 17 digits, after up to three zeros: 3.8000000000000003."""
 _YES = frozenset(("1", "true", "yes", "y", "t", "是", "有", "√"))
 _NO = frozenset(("0", "false", "no", "n", "f", "否", "无", "×"))
 _MISSING = frozenset(

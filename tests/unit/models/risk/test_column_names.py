@@ -49,6 +49,10 @@ def test_headings(heading: str, expected: ColumnName | None) -> None:
         ("sbp_mmhg", "1.45E+02", 145),
         ("sbp_mmhg", "145.", 145),
         ("hba1c_percent", "6.5%", 6.5),
+        # As programs write what they have computed.
+        ("hba1c_percent", "3.8000000000000003", 3.8000000000000003),
+        ("hba1c_percent", repr(1 / 3), 1 / 3),
+        ("hba1c_percent", repr(1.1 / 9000), 1.1 / 9000),
         ("spo2_percent", "97 %", 97),
         ("country", "中国", INPUTS["country"].places["CHN"]),
         ("country", "chn", INPUTS["country"].places["CHN"]),
