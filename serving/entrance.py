@@ -121,8 +121,7 @@ class _Answer:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            await self._settle(message["status"])
-            self._replaced = _replacement(message)
+            self._replaced = await self._settle(message["status"]) or _replacement(message)
             if self._replaced is None:
                 self._started = True
                 self.status = message["status"]
@@ -134,18 +133,22 @@ class _Answer:
             problem, self._replaced = self._replaced, None
             await problem.response(self._path)({"type": "http"}, _nothing, self)
 
-    async def _settle(self, status: int) -> None:
+    async def _settle(self, status: int) -> Problem | None:
         """Have what happened on disk before it is answered.
 
-        Raises:
-            Problem: 503, it could not be recorded; that is answered instead.
+        Returns what is answered instead where it could not be recorded. It is not raised: whoever
+        sends the answer is code of others, which knows errors before an answer and none in it.
         """
         access, self.access = self.access, None
         if access is None:
-            return
-        if status >= 400 and status != HTTPStatus.FORBIDDEN:
-            access.note_result(Outcome.FAILED, f"status-{status}")
-        await access.settled()
+            return None
+        try:
+            if status >= 400 and status != HTTPStatus.FORBIDDEN:
+                access.note_result(Outcome.FAILED, f"status-{status}")
+            await access.settled()
+        except Problem as problem:
+            return problem
+        return None
 
     def leave(self) -> None:
         """Note that the sender left: an error that was answered for that is not the service's."""

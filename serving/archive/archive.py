@@ -5,7 +5,6 @@ exactly as it came, so that the same data set has the same digest whichever way 
 """
 
 import contextlib
-import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from serving.archive.entries import Entry, Quarantined, insert_instance, insert_quarantined
 from serving.archive.errors import InstanceRefusedError, Refusal
@@ -23,8 +23,7 @@ from serving.archive.ledger import Ledger, Result
 from serving.archive.places import Places
 from serving.objects import ObjectStore, ObjectWriter, StoredObject
 from serving.privacy import Keyring
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from serving.records import is_out_of_space
 
 
 class Kept(StrEnum):
@@ -93,6 +92,8 @@ class Archive:
         self._ledger = Ledger(engine)
         self._places = Places()
         self._closing = threading.Lock()
+        self.refused_for_space = 0
+        """How often there was no space, whichever way something came."""
 
     def close(self) -> None:
         """Finish what is being written."""
@@ -122,6 +123,18 @@ class Archive:
         except InstanceRefusedError as refused:
             self._quarantine(refused, data_set, transfer_syntax_uid, origin, announced)
             raise
+        with self._taking_space(header):
+            return self._keep(header, data_set, transfer_syntax_uid, origin, reopens=reopens)
+
+    def _keep(
+        self,
+        header: InstanceHeader,
+        data_set: bytes | memoryview,
+        transfer_syntax_uid: str,
+        origin: Origin,
+        *,
+        reopens: bool,
+    ) -> Receipt:
         meta = file_meta(header.sop_class_uid, header.sop_instance_uid, transfer_syntax_uid)
         with self._writing(meta, data_set) as writer:
             stored = writer.place()
@@ -181,9 +194,10 @@ class Archive:
         announced: Announced,
     ) -> None:
         uid = announced.sop_instance_uid or ""
-        with self._writing(b"", data_set) as writer:
-            stored = writer.commit()
-        self._note(refused, stored, transfer_syntax_uid, origin, uid if is_uid(uid) else "")
+        with self._taking_space():
+            with self._writing(b"", data_set) as writer:
+                stored = writer.commit()
+            self._note(refused, stored, transfer_syntax_uid, origin, uid if is_uid(uid) else "")
 
     def _note(
         self,
@@ -209,17 +223,30 @@ class Archive:
     @contextlib.contextmanager
     def _writing(self, meta: bytes, data_set: bytes | memoryview) -> Iterator[ObjectWriter]:
         """Give what has written the file of an instance, to be placed or committed."""
+        with self.objects.writer() as writer:
+            writer.write(meta)
+            writer.write(data_set)
+            yield writer
+
+    @contextlib.contextmanager
+    def _taking_space(self, header: InstanceHeader | None = None) -> Iterator[None]:
+        """Refuse, of both objects and index, what there is no space for.
+
+        Raises:
+            InstanceRefusedError: there is none; nothing of the instance is acknowledged.
+        """
         try:
-            with self.objects.writer() as writer:
-                writer.write(meta)
-                writer.write(data_set)
-                yield writer
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
+            yield
+        except (OSError, SQLAlchemyError) as error:
+            if not is_out_of_space(error):
                 raise
-            raise InstanceRefusedError(
+            self.refused_for_space += 1
+            refused = InstanceRefusedError(
                 Refusal.OUT_OF_SPACE, "No space is left to keep instances; send it again later."
-            ) from None
+            )
+            if header is not None:
+                _identify(refused, header)
+            raise refused from None
 
 
 def _identify(refused: InstanceRefusedError, header: InstanceHeader) -> None:

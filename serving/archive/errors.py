@@ -31,3 +31,8 @@ class InstanceRefusedError(ZhuzhenError):
         self.sop_class_uid: str | None = None
         self.sop_instance_uid: str | None = None
         """Which instance it was, as far as its header could be read."""
+
+    @property
+    def can_heal(self) -> bool:
+        """Whether the same instance may be kept later."""
+        return self.refusal is Refusal.OUT_OF_SPACE

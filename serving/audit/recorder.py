@@ -25,6 +25,9 @@ from serving.audit.events import AuditEvent
 class AuditUnavailableError(ZhuzhenError):
     """An event could not be recorded; what it describes must not be answered as done."""
 
+    can_heal = True
+    """It may be recorded later, so that what was not done for want of it is worth another try."""
+
 
 class Receipt:
     """The promise that events are recorded: awaited in a coroutine, or `wait` in a thread."""

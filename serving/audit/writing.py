@@ -18,6 +18,7 @@ from serving.audit.events import AuditEvent
 from serving.audit.recorder import AuditUnavailableError, Batch, Intake, Receipt
 from serving.audit.stating import state_heads
 from serving.audit.syncing import Syncer, Written
+from serving.records import is_out_of_space
 
 _LOG = logging.getLogger("zhuzhen.audit")
 _STATING_ATTEMPTS = 5
@@ -116,8 +117,7 @@ class DatabaseRecorder:
         try:
             written = self._write_patiently(batch)
         except (SQLAlchemyError, ZhuzhenError, OSError) as error:
-            # The driver's text may hold the row; its kind is enough to look for the cause.
-            _LOG.error("audit events could not be written: %s", type(error).__name__)
+            _LOG.error("audit events could not be written: %s", _cause(error))
             batch.fail(
                 AuditUnavailableError(
                     "The audit record cannot be written; nothing is done that cannot be recorded. "
@@ -169,7 +169,7 @@ class DatabaseRecorder:
         try:
             self._make_good(self._connect())
         except (SQLAlchemyError, ZhuzhenError, OSError) as error:
-            _LOG.error("audit events could not be written again: %s", type(error).__name__)
+            _LOG.error("audit events could not be written again: %s", _cause(error))
             self._disconnect()
 
     def _connect(self) -> Appender:
@@ -197,7 +197,7 @@ class DatabaseRecorder:
                     self._unstated = False
                     return
         except (SQLAlchemyError, OSError) as error:
-            _LOG.error("an audit checkpoint could not be written: %s", type(error).__name__)
+            _LOG.error("an audit checkpoint could not be written: %s", _cause(error))
 
 
 def _again(events: Sequence[AuditEvent]) -> Batch:
@@ -207,3 +207,10 @@ def _again(events: Sequence[AuditEvent]) -> Batch:
     batch.is_urgent = True
     batch.written.set_result(None)
     return batch
+
+
+def _cause(error: Exception) -> str:
+    """Say what failed; the driver's own text may hold the row."""
+    if is_out_of_space(error):
+        return "no space is left on the disk of the database"
+    return type(error).__name__

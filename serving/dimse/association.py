@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from models.errors import ZhuzhenError
 from serving import tracing
 from serving.dimse.command import (
     AFFECTED_SOP_CLASS,
@@ -18,7 +19,14 @@ from serving.dimse.command import (
     answer_to,
 )
 from serving.dimse.config import DimseConfig
-from serving.dimse.negotiation import Agreement, Rejection, negotiate, read_request
+from serving.dimse.negotiation import (
+    NOT_ADMITTED,
+    NOT_NOW,
+    Agreement,
+    Rejection,
+    negotiate,
+    read_request,
+)
 from serving.dimse.wire import (
     RELEASE_RESPONSE,
     AbortReason,
@@ -67,11 +75,19 @@ class Answer:
     """In English and ASCII, without patient data; its first 64 characters are sent."""
 
 
+class TryLaterError(ZhuzhenError):
+    """Whether an association may be opened cannot be decided now; the caller may try again."""
+
+
 class Handler(Protocol):
     """What decides about associations and takes instances; called from many threads at once."""
 
     def admit(self, peer: Peer) -> bool:
-        """Whether the known caller `peer` may open an association now."""
+        """Whether the known caller `peer` may open an association.
+
+        Raises:
+            TryLaterError: that cannot be decided now.
+        """
 
     def reject(self, peer: Peer, why: str) -> None:
         """Take note that an association was rejected."""
@@ -189,13 +205,20 @@ class Association:
             self._handler.reject(self._peer, agreed.words)
             return False
         self._peer = Peer(agreed.caller.ae_title, self._peer.address)
-        if not self._handler.admit(self._peer):
-            self._connection.write(_NOT_ADMITTED.unit())
-            self._handler.reject(self._peer, _NOT_ADMITTED.words)
+        refused = self._admission()
+        if refused is not None:
+            self._connection.write(refused.unit())
+            self._handler.reject(self._peer, refused.words)
             return False
         self._contexts = agreed.contexts
         self._connection.write(agreed.unit)
         return True
+
+    def _admission(self) -> Rejection | None:
+        try:
+            return None if self._handler.admit(self._peer) else NOT_ADMITTED
+        except TryLaterError:
+            return NOT_NOW
 
     def _serve(self) -> None:
         while True:
@@ -302,9 +325,6 @@ class Association:
             self._connection.write(abort_unit(reason))
         except PeerLeft:
             return
-
-
-_NOT_ADMITTED = Rejection(1, 1, 1, "not permitted by policy")
 
 
 def serve_connection(

@@ -54,6 +54,8 @@ CALLER_NOT_KNOWN = Rejection(1, 1, 3, "calling AE title or address not known")
 CALLED_NOT_KNOWN = Rejection(1, 1, 7, "called AE title is not ours")
 CONTEXT_NOT_SUPPORTED = Rejection(1, 1, 2, "application context not supported")
 TOO_MANY = Rejection(2, 3, 2, "too many associations")
+NOT_ADMITTED = Rejection(1, 1, 1, "not permitted by policy")
+NOT_NOW = Rejection(2, 3, 1, "nothing can be recorded now")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from serving.fetching.origin import ListedInstance, Origin
 from serving.fetching.tables import FETCHES, FetchState
 from serving.jobs.delivering import give_up_after_s, pause_s
 from serving.jobs.planning import RESULTS_SOURCE
+from serving.jobs.running import RUNNING
 from serving.jobs.work import ROUTINE, URGENT
 from serving.metrics import count_instance
 from serving.routing import Node
@@ -83,6 +84,10 @@ class FetchWork(DBOSConfiguredInstance):
     @DBOS.workflow()
     def fetch(self, fetch_id: str) -> str:
         """Fetch a study, however long the PACS is away; returns the state of the end."""
+        with RUNNING.noted():
+            return self._fetch(fetch_id)
+
+    def _fetch(self, fetch_id: str) -> str:
         tries = fruitless = 0
         while True:
             tries += 1
@@ -148,6 +153,7 @@ class FetchWork(DBOSConfiguredInstance):
                 return
             count_instance("fetch", receipt.kept.value)
 
+        without_space = self._tools.archive.refused_for_space
         if before:
             origin.retrieve(row.study_uid, before, keep)
         missing = self._missing(row, listed)
@@ -159,7 +165,9 @@ class FetchWork(DBOSConfiguredInstance):
             told += f"; {len(refused)} came and were refused ({', '.join(sorted(set(refused)))})"
         return Fetched(
             False,
-            fruitless=len(missing) == len(before),
+            # Where there was no space for it, the PACS is not to blame.
+            fruitless=len(missing) == len(before)
+            and without_space == self._tools.archive.refused_for_space,
             reason=f"{told}.",
             listed=len(listed),
             here=here,

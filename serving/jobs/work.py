@@ -14,7 +14,7 @@ from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from models.errors import PackageError, ZhuzhenError
+from models.errors import ZhuzhenError
 from serving import tracing
 from serving.archive import Archive
 from serving.faults import place_of
@@ -28,11 +28,13 @@ from serving.jobs.delivering import (
     plan_deliveries,
 )
 from serving.jobs.reading import Kept, StudyReader, find_job, record_pre_read
+from serving.jobs.running import RUNNING
 from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
+from serving.records import is_out_of_space
 from serving.tracing import Stage
 
 _LOG = logging.getLogger("zhuzhen.jobs")
-WORKFLOW_VERSION = "1"
+WORKFLOW_VERSION = "2"
 """Raised when the steps of a workflow change: what was begun under another version is begun anew by
 this one, instead of going on with steps that are not its own."""
 READING_QUEUE = "pre-reads"
@@ -42,12 +44,17 @@ URGENT, ROUTINE = 1, 10
 Result = TypeVar("Result")
 
 
-class ReadingFailedError(ZhuzhenError):
-    """A study could not be read; `can_heal` says whether trying again may help."""
+_MOST_READINGS = 300
+"""Times that a study is tried to be read, for a day and a bit at the pauses of `pause_s`."""
 
-    def __init__(self, told: str, *, can_heal: bool) -> None:
-        super().__init__(told)
-        self.can_heal = can_heal
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How a try to read a study ended."""
+
+    kept: dict[str, Any] | None = None
+    can_heal: bool = False
+    reason: str = ""
 
 
 def _nothing(*_: str) -> None:
@@ -135,32 +142,37 @@ class StudyWork(DBOSConfiguredInstance):
     @DBOS.workflow()
     def pre_read(self, job_id: str) -> str:
         """Read a study and see its results off; returns the state that the job ended in."""
-        if not self.begin(job_id):
-            return JobState.SUPERSEDED.value
-        try:
-            kept = self.read(job_id)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the job goes on the list
-            self.fail(job_id, _told(error))
-            return JobState.FAILED.value
-        for destination in self.record(job_id, kept):
-            delivery_id = f"{job_id}-to-{destination}"
-            with SetWorkflowID(f"{delivery_id}.1"):
-                DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, delivery_id)
-        self.tell(job_id)
-        return JobState.DONE.value
+        with RUNNING.noted():
+            if not self.begin(job_id):
+                return JobState.SUPERSEDED.value
+            read = self._read_patiently(job_id)
+            if read["kept"] is None:
+                self.fail(job_id, read["reason"])
+                return JobState.FAILED.value
+            for destination in self.record(job_id, read["kept"]):
+                delivery_id = f"{job_id}-to-{destination}"
+                with SetWorkflowID(f"{delivery_id}.1"):
+                    DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, delivery_id)
+            self.tell(job_id)
+            return JobState.DONE.value
+
+    def _read_patiently(self, job_id: str) -> dict[str, Any]:
+        """Read, in as many steps as it takes: what is wanting, space say, may be there later."""
+        tries = 1
+        while (read := self.read(job_id))["can_heal"] and tries < _MOST_READINGS:
+            DBOS.sleep(pause_s(tries))
+            tries += 1
+        return read
 
     @DBOS.workflow()
     def deliver(self, delivery_id: str) -> str:
         """Deliver to one destination, however long it is away; returns the state of the end."""
-        tries = 0
-        while True:
-            tries += 1
-            tried = self.try_delivery(delivery_id)
-            if tried["done"]:
-                return DeliveryState.DONE.value
-            if not tried["can_heal"]:
-                return DeliveryState.FAILED.value
-            DBOS.sleep(pause_s(tries))
+        with RUNNING.noted():
+            tries = 1
+            while (tried := self.try_delivery(delivery_id))["can_heal"] and not tried["done"]:
+                DBOS.sleep(pause_s(tries))
+                tries += 1
+            return (DeliveryState.DONE if tried["done"] else DeliveryState.FAILED).value
 
     @DBOS.step()
     def begin(self, job_id: str) -> bool:
@@ -175,29 +187,20 @@ class StudyWork(DBOSConfiguredInstance):
 
         return self._write(take)
 
-    @DBOS.step(
-        retries_allowed=True,
-        max_attempts=6,
-        interval_seconds=1.0,
-        backoff_rate=3.0,
-        should_retry=_heals,
-    )
+    @DBOS.step()
     def read(self, job_id: str) -> dict[str, Any]:
-        """Gate, infer, build results and keep them."""
+        """Gate, infer, build results and keep them; what was kept, or why it was not."""
         try:
             with tracing.beginning(Stage.JOB):
                 self._permit("process_study", job_id)
-                return asdict(self._reader.read(job_id))
-        except (OSError, OperationalError) as error:
-            _LOG.warning("Job %s will be tried again: %s", job_id, place_of(error))
-            raise ReadingFailedError("Disk or database could not be used.", can_heal=True) from None
-        except (PackageError, ReadingFailedError) as error:
-            raise ReadingFailedError(str(error), can_heal=False) from None
-        except Exception as error:  # noqa: BLE001 - a fault of ours ends this job alone
-            _LOG.error("Job %s failed: %s", job_id, place_of(error))
-            raise ReadingFailedError(
-                "A fault of this program; the log of the node says where.", can_heal=False
-            ) from None
+                return asdict(Read(asdict(self._reader.read(job_id))))
+        except Exception as error:  # noqa: BLE001 - whatever it was ends this try alone
+            read = _why_not(error)
+        if read.can_heal:
+            _LOG.warning("Job %s will be tried again: %s", job_id, read.reason)
+        else:
+            _LOG.error("Job %s failed: %s", job_id, read.reason)
+        return asdict(read)
 
     @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
     def record(self, job_id: str, kept: dict[str, Any]) -> list[str]:
@@ -271,11 +274,15 @@ class StudyWork(DBOSConfiguredInstance):
         )
 
 
-def _told(error: Exception) -> str:
-    """Return why a step failed for good; DBOS wraps the error of a step that it tried often."""
-    causes = getattr(error, "errors", None) or [error]
-    last = causes[-1]
-    return str(last) if isinstance(last, ZhuzhenError) else place_of(last)
+def _why_not(error: Exception) -> Read:
+    """Return why a study could not be read, and whether it may be later."""
+    if isinstance(error, ZhuzhenError):
+        return Read(can_heal=_heals(error), reason=str(error))
+    if isinstance(error, OSError | OperationalError):
+        full = "; no space is left" if is_out_of_space(error) else ""
+        return Read(can_heal=True, reason=f"Disk or database could not be used{full}.")
+    _LOG.error("A study could not be read: %s", place_of(error))
+    return Read(reason="A fault of this program; the log of the node says where.")
 
 
 def enqueue_job(work: StudyWork, job_id: str, attempt: int, *, urgent: bool) -> None:

@@ -5,24 +5,27 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import Connection, Row, Table, select
 
 from models.errors import ZhuzhenError
 from serving.archive import Archive
-from serving.archive.entries import insert_into
 from serving.faults import place_of
 from serving.jobs.completeness import Closed, close_study, is_complete, open_studies
 from serving.jobs.delivering import Sender
+from serving.jobs.heartbeat import DEAD_AFTER_S, Heartbeat
 from serving.jobs.reading import StudyReader
-from serving.jobs.tables import DELIVERIES, EXECUTORS, JOBS, DeliveryState, JobState
+from serving.jobs.strays import Strays
+from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
 from serving.jobs.work import (
     READING_QUEUE,
     WORKFLOW_VERSION,
@@ -36,11 +39,11 @@ from serving.jobs.work import (
 )
 from serving.routing import Node, Source
 
+Part = TypeVar("Part")
 _LOG = logging.getLogger("zhuzhen.jobs")
 _SWEEP_S = 1.0
 _QUEUE_POLL_S = 0.2
-_BEAT_S = 10.0
-_DEAD_AFTER_S = 60.0
+_STRAYS_S = 5.0
 _STOP_S = 5
 """Seconds for what is being done to end. What waits for a peer that is away does not; it goes on
 after the next start, as after a kill."""
@@ -74,6 +77,8 @@ class WorkerConfig:
     """Studies read at the same time."""
     sends_at_once: int = 2
     """Pre-reads sent to one destination at the same time."""
+    dead_after_s: float = DEAD_AFTER_S
+    """How long a worker may give no sign of life before others take its jobs over."""
 
 
 class Duty(Protocol):
@@ -124,9 +129,13 @@ class Worker:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock: IO[bytes] | None = None
-        self._beaten_at = 0.0
+        self._looked_at = time.monotonic()
+        self._untold: deque[Closed] = deque()
+        """Complete studies that have not been told of yet."""
         self._tools = Tools(archive, reader, senders, node.destinations, leaving, self._hooks)
         self._work: StudyWork | None = None
+        self._strays: Strays | None = None
+        self._heartbeat: Heartbeat | None = None
         self._executor_id = "local"
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -161,7 +170,16 @@ class Worker:
             DBOS.register_queue(
                 name, worker_concurrency=at_once, polling_interval_sec=_QUEUE_POLL_S
             )
-        self._adopt_strays()
+        work = (
+            (JOBS, (JobState.QUEUED.value, JobState.RUNNING.value)),
+            (DELIVERIES, (DeliveryState.QUEUED.value,)),
+            *((duty.table, duty.open_states) for duty in self._duties),
+        )
+        self._strays = Strays(self._archive, work, self._executor_id)
+        self._strays.adopt_of_before()
+        self._heartbeat = Heartbeat(
+            self._archive, self._executor_id, dead_after_s=self._config.dead_after_s
+        )
 
     def __exit__(
         self,
@@ -195,12 +213,16 @@ class Worker:
                 continue
             closed = self._archive.write(self._closing(study, now))
             if closed is not None:
-                self._closed(closed)
+                self._untold.append(closed)
+        while self._untold:
+            self._closed(self._untold[0])
+            self._untold.popleft()
         self._enqueue_jobs()
         self._enqueue_deliveries()
         for duty in self._duties:
             duty.enqueue()
-        self._beat(now)
+        self._take_over()
+        self._look_for_strays()
 
     def _closing(self, study: Row[Any], now: float) -> Callable[[Connection], Closed | None]:
         return lambda connection: close_study(
@@ -223,7 +245,7 @@ class Worker:
         with self._archive.engine.connect() as connection:
             rows = connection.execute(waiting.order_by(JOBS.c.created_at)).all()
         for row in rows:
-            enqueue_job(self._launched(), row.id, row.attempt, urgent=row.urgent)
+            enqueue_job(self._launched(self._work), row.id, row.attempt, urgent=row.urgent)
             self._archive.write(_enqueued(JOBS, row))
 
     def _enqueue_deliveries(self) -> None:
@@ -235,58 +257,31 @@ class Worker:
             rows = connection.execute(waiting.order_by(DELIVERIES.c.created_at)).all()
         for row in rows:
             if row.destination in self._node.destinations:
-                enqueue_delivery(self._launched(), row.id, row.attempt, row.destination)
+                enqueue_delivery(self._launched(self._work), row.id, row.attempt, row.destination)
             self._archive.write(_enqueued(DELIVERIES, row))
 
-    def _launched(self) -> StudyWork:
-        assert self._work is not None  # noqa: S101 - made on entering
-        return self._work
+    @staticmethod
+    def _launched(part: Part | None) -> Part:
+        assert part is not None  # noqa: S101 - made on entering
+        return part
 
-    def _adopt_strays(self) -> None:
-        """Queue anew what DBOS does not know, or knows under another version of the workflows."""
-
-        def adopt(connection: Connection) -> None:
-            for table, states in (
-                (JOBS, (JobState.QUEUED.value, JobState.RUNNING.value)),
-                (DELIVERIES, (DeliveryState.QUEUED.value,)),
-                *((duty.table, duty.open_states) for duty in self._duties),
-            ):
-                rows = connection.execute(
-                    select(table.c.id, table.c.attempt).where(
-                        table.c.state.in_(states), table.c.enqueued_attempt == table.c.attempt
-                    )
-                ).all()
-                for row in rows:
-                    status = DBOS.get_workflow_status(f"{row.id}.{row.attempt}")
-                    if status is not None and status.app_version == WORKFLOW_VERSION:
-                        continue
-                    connection.execute(
-                        table.update()
-                        .where(table.c.id == row.id)
-                        .values(attempt=row.attempt + 1, state="queued")
-                    )
-
-        self._archive.write(adopt)
-
-    def _beat(self, now: float) -> None:
+    def _take_over(self) -> None:
         """Say that this worker lives, and take over from those that do not any more."""
-        if now - self._beaten_at < _BEAT_S:
-            return
-        self._beaten_at = now
-
-        def beat(connection: Connection) -> list[str]:
-            connection.execute(
-                insert_into(connection, EXECUTORS)
-                .values(id=self._executor_id, beat_at=now)
-                .on_conflict_do_update(index_elements=["id"], set_={"beat_at": now})
-            )
-            dead = select(EXECUTORS.c.id).where(EXECUTORS.c.beat_at < now - _DEAD_AFTER_S)
-            return list(connection.execute(dead).scalars())
-
-        for dead in self._archive.write(beat):
+        for dead in self._launched(self._heartbeat).beat():
             DBOS._recover_pending_workflows([dead])
-            self._archive.write(_buried(dead))
+            self._launched(self._heartbeat).bury(dead)
             _LOG.warning("Took over the jobs of worker %s, which gave no sign of life", dead)
+
+    def _look_for_strays(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < _STRAYS_S:
+            return
+        self._looked_at = now
+        count = self._launched(self._strays).adopt()
+        if count:
+            _LOG.warning(
+                "%d workflows had ended without a result; they are carried out anew", count
+            )
 
     def _claim(self) -> None:
         if not self._config.database_url.startswith("sqlite"):
@@ -321,14 +316,5 @@ def _enqueued(table: Table, row: Any) -> Callable[[Connection], None]:
         connection.execute(
             table.update().where(table.c.id == row.id).values(enqueued_attempt=row.attempt)
         )
-
-    return write
-
-
-def _buried(executor_id: str) -> Callable[[Connection], None]:
-    """Return the write that forgets a worker."""
-
-    def write(connection: Connection) -> None:
-        connection.execute(EXECUTORS.delete().where(EXECUTORS.c.id == executor_id))
 
     return write

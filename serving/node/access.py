@@ -1,5 +1,8 @@
 """The node's associations and jobs before the policy, and in the audit record."""
 
+import contextlib
+from collections.abc import Iterator
+
 from sqlalchemy import Connection, select
 
 from models.errors import ZhuzhenError
@@ -7,6 +10,7 @@ from serving.access import ANONYMOUS, Access, Guard
 from serving.archive import Archive
 from serving.archive.entries import text_of, unsealed
 from serving.archive.tables import STUDIES
+from serving.audit import AuditUnavailableError
 from serving.jobs.tables import JOBS
 from serving.policy import Action, Actor, ActorKind, Role, Target, may_ever
 from serving.privacy import Keyring, pseudonym_of
@@ -44,35 +48,43 @@ class Gatekeeper:
         self._archive = archive
 
     def admit(self, source: Source, address: str) -> bool:
-        """Whether `source` may open an association and store instances."""
+        """Whether `source` may open an association and store instances.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
         access = self._as_source(source, address)
-        try:
-            access.require(access.own("study"))
-        except Problem:
-            return False
-        finally:
-            access.settle()
-        return True
+        return _refusal(access, access.own("study")) is None
 
     def turn_away(self, address: str) -> None:
-        """Record that somebody unknown, or unwelcome, was rejected."""
+        """Record that somebody unknown, or unwelcome, was rejected.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
         access = self._guard.act(ANONYMOUS, "c-store", Action.STORE_IMAGES)
         access.source_address = address
-        access.note(may_ever(ANONYMOUS, Action.STORE_IMAGES), Target("none"))
+        with _told_by_the_record():
+            access.note(may_ever(ANONYMOUS, Action.STORE_IMAGES), Target("none"))
         access.settle()
 
     def received(self, source: Source, study_id: int) -> None:
-        """Record that a study of `source` is complete."""
+        """Record that a study of `source` is complete.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
         access = self._as_source(source, None)
         with self._archive.engine.connect() as connection:
-            access.require(study_target(connection, self._archive.keyring, study_id))
-        access.settle()
+            target = study_target(connection, self._archive.keyring, study_id)
+        _refusal(access, target)
 
     def permit(self, action: str, job_id: str) -> None:
         """Go on only if the node may do `action` for the job.
 
         Raises:
             NotPermittedError: it may not.
+            AuditUnavailableError: it cannot be recorded.
         """
         with self._archive.engine.connect() as connection:
             job = connection.execute(
@@ -80,28 +92,18 @@ class Gatekeeper:
             ).one()
             target = study_target(connection, self._archive.keyring, job.study_id)
         actor = Actor(_NODE, ActorKind.PROGRAM, frozenset({Role.SYSTEM}), job.institution)
-        access = self._guard.act(actor, action, Action(action))
-        try:
-            access.require(target)
-        except Problem as problem:
-            raise NotPermittedError(str(problem)) from None
-        finally:
-            access.settle()
+        _require(self._guard.act(actor, action, Action(action)), target)
 
     def permit_fetch(self, institution: str) -> None:
         """Go on only if the node may fetch a study for `institution`.
 
         Raises:
             NotPermittedError: it may not.
+            AuditUnavailableError: it cannot be recorded.
         """
         actor = Actor(_NODE, ActorKind.PROGRAM, frozenset({Role.SYSTEM}), institution)
         access = self._guard.act(actor, "fetch", Action.FETCH_STUDY)
-        try:
-            access.require(access.own("study"))
-        except Problem as problem:
-            raise NotPermittedError(str(problem)) from None
-        finally:
-            access.settle()
+        _require(access, access.own("study"))
 
     def _as_source(self, source: Source, address: str | None) -> Access:
         actor = Actor(
@@ -113,3 +115,36 @@ class Gatekeeper:
         access = self._guard.act(actor, "c-store", Action.STORE_IMAGES)
         access.source_address = address
         return access
+
+
+@contextlib.contextmanager
+def _told_by_the_record() -> Iterator[None]:
+    """Raise what the audit record says where HTTP would answer 503 for it."""
+    try:
+        yield
+    except Problem as problem:
+        if isinstance(problem.__cause__, AuditUnavailableError):
+            raise problem.__cause__ from None
+        raise
+
+
+def _refusal(access: Access, target: Target) -> Problem | None:
+    """Return why the policy forbids something, None where it does not; either is recorded.
+
+    Raises:
+        AuditUnavailableError: it cannot be recorded.
+    """
+    refused = None
+    try:
+        with _told_by_the_record():
+            access.require(target)
+    except Problem as problem:
+        refused = problem
+    access.settle()
+    return refused
+
+
+def _require(access: Access, target: Target) -> None:
+    refused = _refusal(access, target)
+    if refused is not None:
+        raise NotPermittedError(str(refused))

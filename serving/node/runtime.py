@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("zhuzhen.node")
 PARTS_SETTING = "ZHUZHEN_NODE"
 _PARTS = ("dimse", "worker")
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
 class Runtime:
@@ -73,10 +74,18 @@ class Runtime:
             thread.join()
 
     def _work(self, stopping: threading.Event) -> None:
-        try:
-            self._work_until(stopping)
-        except Exception as error:  # noqa: BLE001 - told to the log: receiving goes on without
-            _LOG.error("Jobs are not carried out: %s: %s", place_of(error), told_of(error))
+        """Carry out jobs; where that cannot begin, try again: receiving goes on meanwhile."""
+        pause_s, told = _FIRST_PAUSE_S, ""
+        while not stopping.is_set():
+            try:
+                self._work_until(stopping)
+            except Exception as error:  # noqa: BLE001 - a disk may be full, another one at work
+                why = f"{place_of(error)}: {told_of(error)}"
+                if why != told:
+                    _LOG.error("Jobs are not carried out, which is tried again: %s", why)
+                told = why
+                stopping.wait(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _work_until(self, stopping: threading.Event) -> None:
         from serving.jobs.reading import StudyReader

@@ -1,15 +1,18 @@
 """What C-STORE does with an instance, and what the sender is told."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
 from serving.archive.archive import Announced
-from serving.dimse.association import Answer, Incoming, Peer
+from serving.audit import AuditUnavailableError
+from serving.dimse.association import Answer, Incoming, Peer, TryLaterError
 from serving.dimse.command import Status
 from serving.metrics import count_instance
 from serving.node.access import Gatekeeper
 from serving.routing import Node
 
+_LOG = logging.getLogger("zhuzhen.node")
 _CONFLICT = 0xC111
 _STATUS: Mapping[Refusal, int] = {
     Refusal.NOT_UNDERSTOOD: Status.CANNOT_UNDERSTAND,
@@ -37,13 +40,24 @@ class Storing:
         self._wake = wake
 
     def admit(self, peer: Peer) -> bool:
-        """Whether the caller may open an association."""
+        """Whether the caller may open an association.
+
+        Raises:
+            TryLaterError: it cannot be recorded that it does.
+        """
         source = self._node.source_called(peer.ae_title)
-        return source is not None and self._gatekeeper.admit(source, peer.address)
+        try:
+            return source is not None and self._gatekeeper.admit(source, peer.address)
+        except AuditUnavailableError as error:
+            raise TryLaterError(str(error)) from error
 
     def reject(self, peer: Peer, why: str) -> None:
         """Record a rejected association; why is in the counter of the metrics."""
-        self._gatekeeper.turn_away(peer.address)
+        try:
+            self._gatekeeper.turn_away(peer.address)
+        except AuditUnavailableError:
+            # Nothing was opened or done; the caller is told so already.
+            _LOG.error("A rejected association could not be recorded (%s)", why)
 
     def store(self, incoming: Incoming) -> Answer:
         """Keep an instance."""

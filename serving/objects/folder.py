@@ -185,9 +185,13 @@ class FolderDraft:
 
     def discard(self) -> None:
         """Forget it, unless it was kept."""
-        self.file.close()
-        if not self._is_kept:
-            self._path.unlink(missing_ok=True)
+        try:
+            # What the full disk did not take is tried once more here, and fails once more.
+            with contextlib.suppress(OSError):
+                self.file.close()
+        finally:
+            if not self._is_kept:
+                self._path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

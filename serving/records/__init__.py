@@ -8,6 +8,7 @@ and bring a migration for each change.
 from serving.records.base import Base, NaiveDatetimeError, UtcDateTime
 from serving.records.database import DatabaseError, database_url, open_engine, writing
 from serving.records.migration import upgrade
+from serving.records.space import is_out_of_space
 
 __all__ = [
     "Base",
@@ -15,6 +16,7 @@ __all__ = [
     "NaiveDatetimeError",
     "UtcDateTime",
     "database_url",
+    "is_out_of_space",
     "open_engine",
     "upgrade",
     "writing",

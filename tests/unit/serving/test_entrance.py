@@ -48,7 +48,16 @@ async def recognize_by_leaving(request: Request) -> Response:
     raise ClientDisconnect
 
 
-INNER = Starlette(routes=[StarletteRoute("/v1/recognize", recognize, methods=["POST"])])
+async def tell(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return problem.response(request.url.path)
+
+
+INNER = Starlette(
+    routes=[StarletteRoute("/v1/recognize", recognize, methods=["POST"])],
+    exception_handlers={Problem: tell},
+)
+"""With a handler for problems, as the service has one: it handles none once an answer has begun."""
 LEAVING = Starlette(
     routes=[StarletteRoute("/v1/recognize", recognize_by_leaving, methods=["POST"])]
 )

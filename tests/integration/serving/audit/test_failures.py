@@ -23,6 +23,7 @@ from serving.audit.tables import EVENTS
 from serving.audit.verification import Verification, snapshot, verify
 from serving.audit.writing import DatabaseRecorder
 from tests.audit_samples import a_recorder, a_signer, an_engine, an_event
+from tests.small_disk import small_disk
 
 KILLS = 3
 
@@ -205,26 +206,13 @@ def fill(recorder: DatabaseRecorder) -> None:
         recorder.record(an_event()).wait()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
-    done = subprocess.run(mounting, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip("a file system of its own cannot be mounted here (needs root)")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def test_a_full_disk_is_told_and_left_behind(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_left_behind(tmp_path: Path) -> None:
     signer, anchor = a_signer(), tmp_path / "anchor"
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(1024 * 1024))
-    with an_engine(f"sqlite:///{small_disk / 'audit.sqlite3'}") as engine:
+    with (
+        small_disk(tmp_path / "disk", mebibytes=2) as disk,
+        an_engine(f"sqlite:///{disk.folder / 'audit.sqlite3'}") as engine,
+    ):
+        disk.fill(leaving_bytes=1024 * 1024)
         with a_recorder(engine, signer, anchor) as recorder:
             with pytest.raises(AuditUnavailableError, match="cannot be written"):
                 fill(recorder)
@@ -233,7 +221,7 @@ def test_a_full_disk_is_told_and_left_behind(small_disk: Path, tmp_path: Path) -
                 with pytest.raises(AuditUnavailableError, match="cannot be written"):
                     recorder.record(an_event(event_id="refused")).wait()
             assert events_in(engine) == before, "nothing half-written"
-            ballast.unlink()
+            disk.clear()
             recorder.record(an_event(event_id="taken")).wait()
         assert "taken" in events_in(engine)
         assert "refused" not in events_in(engine)

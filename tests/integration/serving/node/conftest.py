@@ -1,5 +1,6 @@
 """A node of one's own: the whole service in a second process, with a node.yaml."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -72,9 +73,15 @@ destinations:
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A node that listens as long as the tests of one file last; the environment names its home."""
     home = tmp_path_factory.mktemp("node")
+    with running_node(home, home / "log") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def running_node(home: Path, log_path: Path) -> Iterator[RunningNode]:
+    """A node in `home`, which the environment names as long as it runs."""
     port = free_port()
     (home / "node.yaml").write_text(NODE_FILE.format(port=port, out=home / "out"))
-    log_path = home / "log"
     with (
         # The key is made in this process, the service runs in another one.
         mock.patch.dict(os.environ, {"ZHUZHEN_HOME": str(home)}),
