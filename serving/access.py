@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from sqlalchemy import Engine
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from serving import audit, tracing
@@ -254,7 +254,7 @@ class Guard:
                 self.recorder.record(_of_service(audit.SERVICE_STOP)).wait()
 
 
-def access_of(request: Request) -> Access:
+def access_of(request: HTTPConnection) -> Access:
     """Return the access of a request that the entrance let in."""
     access: Access = request.scope["state"][_STATE]
     return access

@@ -26,6 +26,9 @@ from serving.results.equipment import MANUFACTURER, SERIES_DESCRIPTION, SERIES_N
 from serving.results.identity import ResultKind
 from serving.results.source import COPIED_FROM_SOURCE
 from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from serving.worklist.channels import MOST_CHANNELS, MOST_OF_INSTITUTION, PATIENCE_S, Ended
+from serving.worklist.reports import FILTERED, GLOBAL, EventType
+from serving.worklist.subscriptions import MOST_SUBSCRIBERS, MOST_WAITING, WAITING_S
 
 RESULT_CLASSES = {
     ResultKind.REPORT: Comprehensive3DSRStorage,
@@ -39,8 +42,8 @@ RESULT_CLASSES = {
 def statement() -> str:
     """Return the statement as Markdown."""
     parts = (
-        *(_overview(), _storage_scu(), _query_scu(), _storage_scp(), _dicomweb(), _results()),
-        *(_character_sets(), _security(), _codes(), _accepted_classes()),
+        *(_overview(), _storage_scu(), _query_scu(), _storage_scp(), _dicomweb(), _worklist()),
+        *(_results(), _character_sets(), _security(), _codes(), _accepted_classes()),
     )
     return "\n\n".join(parts) + "\n"
 
@@ -191,6 +194,90 @@ As user agent, for studies that are fetched: `GET {base}/studies` by StudyInstan
 AccessionNumber or PatientID, `GET {base}/studies/{study}/instances`, both page by page, and each
 instance by `GET .../instances/{instance}` as
 `multipart/related; type="application/dicom"; transfer-syntax=*`."""
+
+
+_WORKLIST = f"""### Worklist (UPS-RS)
+
+As origin server: PS3.18 chapter 11 under `/dicom-web/workitems`, `application/dicom+json`. Of a
+worklist only the institution's own work items are seen. Searching and filters match by equal
+values of attributes at the top level. A work item that comes without Input Readiness State is
+`READY`. The node's own jobs are work items that it has claimed; asking to cancel one is refused
+(409).
+
+Subscriptions follow the transition table CC.2.3-2 of PS3.4: to one work item, to all
+(`{GLOBAL}`), and to those that match (`{FILTERED}`;
+`filter=ATTRIBUTE=VALUE,...`, or a parameter for each). A subscriber has one global subscription: a
+new one takes the place of that before; it is suspended, or ended with all others of the
+subscriber, at either UID. With a deletion lock a global subscription is told the state of every
+work item at once. Deletion locks are always granted and never lifted: no work item is deleted, but
+for the erasure of a person.
+
+Event reports are sent on a WebSocket (RFC 6455) that the subscriber opens at
+`/ws/subscribers/{{AE title}}`, with the credential of any other request; Content-Location of the
+answer to a subscription names it. Each message is one report as DICOM JSON, with Affected SOP
+Class and Instance UID, Event Type ID and a Message ID that counts the messages of the connection.
+What happens while nobody listens waits, within limits. A report is sent at least once, in order.
+One connection listens for an AE title, the newest; on it only the service speaks. Requesting AE is
+our own AE title, for requests over HTTP come from none."""
+
+
+def _worklist() -> str:
+    reports = [(str(event.value), told, ", ".join(keys)) for event, told, keys in _REPORTS]
+    limits = (
+        ("AE titles subscribed, of one institution", str(MOST_SUBSCRIBERS)),
+        ("reports that wait for one subscriber", f"{MOST_WAITING}, the newest"),
+        ("time that a report waits", f"{WAITING_S / 86400:.0f} days"),
+        ("connections, of one institution and in all", f"{MOST_OF_INSTITUTION}, {MOST_CHANNELS}"),
+        ("time that a connection may take for one report", f"{PATIENCE_S:.0f} s"),
+    )
+    closed = [(str(each.code), each.reason.replace("_", " ")) for each in Ended]
+    return f"""{_WORKLIST}
+
+{_table(("Event Type ID", "event", "attributes"), reports)}
+
+{_table(("limit", "value"), limits)}
+
+{_table(("code of a connection's end", "why"), [*closed, ("1012", "the service stops")])}"""
+
+
+_REPORTS = (
+    (
+        EventType.STATE,
+        "UPS State Report: subscribed, created, state or readiness changed",
+        (
+            "Procedure Step State",
+            "Input Readiness State",
+            "Reason For Cancellation",
+            "Procedure Step Discontinuation Reason Code Sequence",
+        ),
+    ),
+    (
+        EventType.CANCEL_REQUESTED,
+        "UPS Cancel Requested",
+        (
+            "Requesting AE",
+            "Reason For Cancellation",
+            "Procedure Step Discontinuation Reason Code Sequence",
+            "Contact URI",
+            "Contact Display Name",
+        ),
+    ),
+    (EventType.PROGRESS, "UPS Progress Report", ("Procedure Step Progress Information Sequence",)),
+    (
+        EventType.SCP_STATUS,
+        "SCP Status Change: the service was started anew (`WARM START`)",
+        ("SCP Status", "Subscription List Status", "Unified Procedure Step List Status"),
+    ),
+    (
+        EventType.ASSIGNED,
+        "UPS Assigned: one for each person",
+        (
+            "Scheduled Station Name Code Sequence",
+            "Human Performer Code Sequence",
+            "Human Performer's Organization",
+        ),
+    ),
+)
 
 
 def _results() -> str:

@@ -16,6 +16,7 @@ from serving.doors.table import Found, RouteTable
 from serving.metrics import count_request
 from serving.names import Names, require_protected
 from serving.problems import MEDIA_TYPE, Problem
+from serving.sockets import Opening, as_request
 from serving.tracing import Stage
 
 _LOG = logging.getLogger("zhuzhen.entrance")
@@ -53,8 +54,8 @@ class Entrance:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1003})
+        if scope["type"] == "websocket":
+            await self._open(scope, receive, send)
             return
         started = time.perf_counter()
         answer = _Answer(send, scope["path"])
@@ -68,6 +69,52 @@ class Entrance:
             finally:
                 tracing.name_request(span, _method(scope), label, answer.status)
                 _record(scope, label, logged, answer.status, time.perf_counter() - started)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Admit a handshake as the GET request that it is, and hand the connection on."""
+        started = time.perf_counter()
+        request = as_request(scope)
+        found = self._table.find("GET", scope["path"])
+        label = found.path if found else "other"
+
+        async def accepted() -> None:
+            await answer.accept()
+            _record(request, label, True, answer.status, time.perf_counter() - started)
+
+        opening = Opening(send, accepted)
+        answer = _Answer(opening.deny, scope["path"])
+        opening.answer = answer
+        try:
+            with tracing.serving(scope["headers"]) as span:
+                try:
+                    self._names.admit_host(request)
+                    self._names.admit_page(request)
+                    if _route_of(found).socket is None:
+                        raise _not_found()
+                    await self._admit(request, answer, found)
+                finally:
+                    tracing.name_request(span, "GET", label, answer.status)
+            await self._app(scope, receive, opening)
+        except Problem as problem:
+            await answer.fail(problem, request, receive)
+        finally:
+            if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
+                _record(request, label, True, answer.status, time.perf_counter() - started)
+
+    async def _admit(self, scope: Scope, answer: "_Answer", found: Found | None) -> None:
+        """Go on only with who may ever do what the route does.
+
+        Raises:
+            Problem: what is answered instead.
+        """
+        route = _route_of(found)
+        if not route.is_health:
+            require_protected(scope)
+        if route.action is not None:
+            with tracing.span(Stage.ADMISSION):
+                guard = self._post.guard()
+                answer.access = await guard.identify(scope, route.name, route.action)
+                answer.access.admit()
 
     async def _serve(
         self, scope: Scope, receive: Receive, answer: "_Answer", found: Found | None
@@ -84,14 +131,7 @@ class Entrance:
                 if asked is not None:
                     await asked(scope, receive, answer)
                     return
-            route = _route_of(found)
-            if not route.is_health:
-                require_protected(scope)
-            if route.action is not None:
-                with tracing.span(Stage.ADMISSION):
-                    guard = self._post.guard()
-                    answer.access = await guard.identify(scope, route.name, route.action)
-                    answer.access.admit()
+            await self._admit(scope, answer, found)
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             answer.leave()
@@ -150,6 +190,16 @@ class _Answer:
             return problem
         return None
 
+    async def accept(self) -> None:
+        """Note that a WebSocket is opened, which is on record before its sender knows.
+
+        Raises:
+            Problem: 503, it could not be recorded.
+        """
+        await self._settle(HTTPStatus.SWITCHING_PROTOCOLS)
+        self._started = True
+        self.status = HTTPStatus.SWITCHING_PROTOCOLS
+
     def leave(self) -> None:
         """Note that the sender left: an error that was answered for that is not the service's."""
         self.status = _LEFT
@@ -181,7 +231,7 @@ def _route_of(found: Found | None) -> Route:
         Problem: 404 or 405.
     """
     if found is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path; /docs has the list.")
+        raise _not_found()
     if found.route is None:
         raise Problem(
             HTTPStatus.METHOD_NOT_ALLOWED,
@@ -211,12 +261,16 @@ def _replacement(start: Message) -> Problem | None:
         return None
     status = HTTPStatus(start["status"])
     if status is HTTPStatus.NOT_FOUND:
-        return Problem(status, "There is nothing at this path; /docs has the list.")
+        return _not_found()
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         return Problem(status, "The service is not ready yet; ask again in a moment.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _internal_error(status)
     return Problem(status, f"{status.phrase}; /docs says what is expected.")
+
+
+def _not_found() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path; /docs has the list.")
 
 
 def _internal_error(status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR) -> Problem:

@@ -22,6 +22,8 @@ _BACKLOG = 256
 _KEEP_ALIVE_S = 75
 """Seconds that a connection stays open without a request: longer than clients usually keep theirs,
 so that they close it and not the service, and no request meets a connection just closed."""
+_MOST_HEARD = 4096
+"""Bytes of a message on a WebSocket."""
 _GRACE_S = 20
 """Seconds that running requests get to finish after the service was told to stop."""
 
@@ -93,6 +95,10 @@ def _config(protection: Protection) -> uvicorn.Config:
     return uvicorn.Config(
         ZhuzhenService.to_asgi(),
         http=LargeBodyProtocol,
+        ws="websockets-sansio",
+        # On WebSockets only the service speaks, in messages shorter than what deflating holds.
+        ws_max_size=_MOST_HEARD,
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -16,7 +16,7 @@ import bentoml
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from serving import tracing
 from serving.access import POST
@@ -27,6 +27,7 @@ from serving.identity.errors import RequestRefusedError
 from serving.names import Names
 from serving.problems import Problem
 from serving.settings import Settings
+from serving.sockets import endpoint_of
 from serving.watching import watching
 
 _TIMEOUT_S = 420
@@ -72,6 +73,11 @@ _APP = Starlette(
         Route(route.path, route.handler, methods=[route.method])
         for route in ROUTES
         if route.handler is not None
+    ]
+    + [
+        WebSocketRoute(route.path, endpoint_of(route.socket))
+        for route in ROUTES
+        if route.socket is not None
     ],
     exception_handlers={Problem: _tell, RequestRefusedError: _refuse},
     lifespan=_open,

@@ -1,4 +1,4 @@
-"""UPS-RS over HTTP (PS3.18 section 11)."""
+"""Work items over HTTP: UPS-RS (PS3.18 sections 11.4 to 11.9)."""
 
 import asyncio
 import json
@@ -17,7 +17,8 @@ from serving.archive.header import Attributes, is_uid
 from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.matching import key_of
 from serving.problems import Problem
-from serving.worklist.items import STATE, TRANSACTION, Worklist
+from serving.worklist.items import TRANSACTION, Worklist
+from serving.worklist.reports import STATE
 from serving.worklist.states import State
 
 DICOM_JSON = "application/dicom+json"
@@ -32,7 +33,7 @@ async def create(request: Request) -> Response:
     if not is_uid(uid):
         raise Problem(HTTPStatus.BAD_REQUEST, "The work item in the query is not a UID.")
     attributes = await _body(request)
-    await _work(request, lambda worklist: worklist.create(uid, attributes))
+    await on_worklist(request, lambda worklist: worklist.create(uid, attributes))
     place = f"{base_url(request)}/workitems/{uid}"
     return Response(status_code=HTTPStatus.CREATED, headers={"Content-Location": place})
 
@@ -40,7 +41,7 @@ async def create(request: Request) -> Response:
 async def retrieve(request: Request) -> Response:
     """`GET /dicom-web/workitems/{workitem}`."""
     uid = request.path_params["workitem"]
-    found = await _work(request, lambda worklist: worklist.get(uid))
+    found = await on_worklist(request, lambda worklist: worklist.get(uid))
     return Response(write_json([found]), media_type=DICOM_JSON)
 
 
@@ -50,7 +51,7 @@ async def amend(request: Request) -> Response:
     attributes = await _body(request)
     names = list(request.query_params)
     transaction = names[0] if names else ""
-    await _work(request, lambda worklist: worklist.amend(uid, attributes, transaction))
+    await on_worklist(request, lambda worklist: worklist.amend(uid, attributes, transaction))
     return Response(status_code=HTTPStatus.OK)
 
 
@@ -68,14 +69,19 @@ async def change_state(request: Request) -> Response:
     transaction = text_of(body, TRANSACTION)
     if transaction and not is_uid(transaction):
         raise Problem(HTTPStatus.BAD_REQUEST, "The Transaction UID (0008,1195) is not a UID.")
-    await _work(request, lambda worklist: worklist.change_state(uid, State(wanted), transaction))
+    await on_worklist(
+        request, lambda worklist: worklist.change_state(uid, State(wanted), transaction)
+    )
     return Response(status_code=HTTPStatus.OK)
 
 
 async def ask_to_cancel(request: Request) -> Response:
     """`POST /dicom-web/workitems/{workitem}/cancelrequest`: 202."""
     uid = request.path_params["workitem"]
-    await _work(request, lambda worklist: worklist.ask_to_cancel(uid))
+    asked = await _body(request, may_be_empty=True)
+    # Requests over HTTP have no AE title; who asks is in what they say (PS3.18 11.8).
+    node = runtime_of(request).node.listener.ae_title
+    await on_worklist(request, lambda worklist: worklist.ask_to_cancel(uid, asked, node))
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 
@@ -93,7 +99,7 @@ async def search(request: Request) -> Response:
         wanted[key] = value
     if not all(value.isdecimal() and len(value) < 8 for value in page.values()):
         raise Problem(HTTPStatus.BAD_REQUEST, "limit or offset is not a whole number from 0.")
-    found = await _work(request, lambda worklist: worklist.search(wanted))
+    found = await on_worklist(request, lambda worklist: worklist.search(wanted))
     first = int(page["offset"])
     shown = found[first : first + int(page["limit"])]
     if not shown:
@@ -101,31 +107,7 @@ async def search(request: Request) -> Response:
     return Response(write_json(shown), media_type=DICOM_JSON)
 
 
-async def subscribe(request: Request) -> Response:
-    """`POST /dicom-web/workitems/{workitem}/subscribers/{subscriber}`: 201."""
-    uid, subscriber = request.path_params["workitem"], _subscriber(request)
-    await _work(request, lambda worklist: worklist.subscribe(uid, subscriber))
-    place = f"{base_url(request)}/subscribers/{subscriber}"
-    return Response(status_code=HTTPStatus.CREATED, headers={"Content-Location": place})
-
-
-async def unsubscribe(request: Request) -> Response:
-    """`DELETE /dicom-web/workitems/{workitem}/subscribers/{subscriber}`."""
-    uid, subscriber = request.path_params["workitem"], _subscriber(request)
-    await _work(request, lambda worklist: worklist.unsubscribe(uid, subscriber))
-    return Response(status_code=HTTPStatus.OK)
-
-
-async def fetch_events(request: Request) -> Response:
-    """`GET /dicom-web/subscribers/{subscriber}`: the reports that wait, each once."""
-    subscriber = _subscriber(request)
-    found = await _work(request, lambda worklist: worklist.fetch_events(subscriber))
-    if not found:
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-    return Response(write_json(found), media_type=DICOM_JSON)
-
-
-async def _work(request: Request, work: Callable[[Worklist], Result]) -> Result:
+async def on_worklist(request: Request, work: Callable[[Worklist], Result]) -> Result:
     """Do `work` in a transaction of the sender's own institution."""
     access = access_of(request)
     access.require(access.own("task"))
@@ -140,14 +122,7 @@ async def _work(request: Request, work: Callable[[Worklist], Result]) -> Result:
     )
 
 
-def _subscriber(request: Request) -> str:
-    found = str(request.path_params["subscriber"])
-    if len(found) > 16 or not found.isascii() or not found.isprintable():
-        raise Problem(HTTPStatus.BAD_REQUEST, "The subscriber in the path is not an AE title.")
-    return found
-
-
-async def _body(request: Request) -> Attributes:
+async def _body(request: Request, *, may_be_empty: bool = False) -> Attributes:
     data = bytearray()
     async for piece in request.stream():
         data += piece
@@ -157,6 +132,8 @@ async def _body(request: Request) -> Attributes:
                 f"The body has more than {_MOST_BYTES} bytes.",
                 {"Connection": "close"},
             )
+    if may_be_empty and not data:
+        return {}
     try:
         found: Any = json.loads(data)
     except (ValueError, RecursionError):

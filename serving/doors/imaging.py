@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 
 from serving.dicomweb.context import PREFIX
+from serving.dicomweb.event_channel import listen, refuse_plain
 from serving.dicomweb.pixels import (
     retrieve_bulk_data,
     retrieve_frames,
@@ -15,21 +16,20 @@ from serving.dicomweb.pixels import (
 from serving.dicomweb.retrieving import retrieve, retrieve_metadata
 from serving.dicomweb.searching import search_instances, search_series, search_studies
 from serving.dicomweb.storing import store
+from serving.dicomweb.subscribing import CHANNEL, subscribe, suspend, unsubscribe
 from serving.dicomweb.workitems import (
     amend,
     ask_to_cancel,
     change_state,
     create,
-    fetch_events,
     search,
-    subscribe,
-    unsubscribe,
 )
 from serving.dicomweb.workitems import retrieve as retrieve_item
 from serving.doors.describing import refusals
 from serving.doors.route import DicomService, Handler, Job, Operation, Part, Route
 from serving.node.runtime import open_runtime
 from serving.policy import Action
+from serving.worklist.channels import Channels
 
 _STUDIES = f"{PREFIX}/studies"
 _STUDY = f"{_STUDIES}/{{study}}"
@@ -58,10 +58,13 @@ _STORE_REFUSALS = _REFUSALS | {
 async def _open(app: Starlette) -> AsyncIterator[None]:
     with open_runtime(app.state.guard, app.state.watcher) as runtime:
         app.state.node = runtime
+        app.state.channels = Channels(runtime.archive.engine, runtime.archive.keyring)
+        await app.state.channels.start()
         try:
             yield
         finally:
-            del app.state.node
+            await app.state.channels.close()
+            del app.state.node, app.state.channels
 
 
 def _get(path: str, action: Action, handler: Handler, summary: str, media_type: str) -> Route:
@@ -144,13 +147,7 @@ def _worklist_routes() -> tuple[Route, ...]:
         ("POST", f"{item}/cancelrequest", work, ask_to_cancel, "Ask to cancel a work item"),
         ("POST", watcher, read, subscribe, "Subscribe to a work item"),
         ("DELETE", watcher, read, unsubscribe, "Unsubscribe from a work item"),
-        (
-            "GET",
-            f"{PREFIX}/subscribers/{{subscriber}}",
-            read,
-            fetch_events,
-            "Fetch the reports that wait for a subscriber",
-        ),
+        ("POST", f"{watcher}/suspend", read, suspend, "Suspend a global subscription"),
     )
     return tuple(
         Route(method, path, action, handler, _operation(f"{told} (UPS-RS)", _JSON, _ITEM_REFUSALS))
@@ -158,9 +155,38 @@ def _worklist_routes() -> tuple[Route, ...]:
     )
 
 
+_CHANNEL = Route(
+    "GET",
+    f"{CHANNEL}/{{subscriber}}",
+    Action.READ_WORKLIST,
+    refuse_plain,
+    {
+        "summary": "Listen for event reports on a WebSocket (UPS-RS)",
+        "responses": {
+            "101": {"description": "The connection is open; each message is one event report."},
+            **refusals(
+                {
+                    "400": _REFUSALS["400"],
+                    "401": _REFUSALS["401"],
+                    "403": _REFUSALS["403"],
+                    "426": "The request does not ask for a WebSocket.",
+                    "503": "There are too many listeners.",
+                }
+            ),
+        },
+    },
+    socket=listen,
+)
+
 PART = Part(
     "imaging",
-    routes=(*_store_routes(), *_search_routes(), *_retrieve_routes(), *_worklist_routes()),
+    routes=(
+        *_store_routes(),
+        *_search_routes(),
+        *_retrieve_routes(),
+        *_worklist_routes(),
+        _CHANNEL,
+    ),
     dicom_services=(
         DicomService("c-echo", Action.VERIFY_CONNECTION),
         DicomService("c-store", Action.STORE_IMAGES),

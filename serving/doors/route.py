@@ -14,10 +14,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from serving.policy import Action
 
 Handler = Callable[[Request], Awaitable[Response]]
+SocketHandler = Callable[[WebSocket], Awaitable[None]]
 Operation = Mapping[str, Any]
 """An Operation Object of OpenAPI 3.1."""
 
@@ -37,6 +39,8 @@ class Route:
     operation: Operation
     logged: bool = True
     """False for what machines ask every few seconds."""
+    socket: SocketHandler | None = None
+    """What serves a WebSocket at this path, where there is one."""
 
     @property
     def is_health(self) -> bool:

@@ -16,6 +16,7 @@ from serving.jobs.planning import Plan, make_plan
 from serving.jobs.tables import JOBS, JobState
 from serving.privacy import Keyring
 from serving.routing import Node, Source
+from serving.worklist.job_items import report_job
 
 _LONGEST_WAIT = 10.0
 """Times the quiet time that is waited for instances that were announced and do not come."""
@@ -70,13 +71,16 @@ def close_study(
     if changed.rowcount != 1:
         return None
     plan = make_plan(connection, keyring, node, study.id)
-    connection.execute(
+    superseded = connection.execute(
         update(JOBS)
         .where(JOBS.c.study_id == study.id, JOBS.c.state == JobState.QUEUED.value)
         .values(state=JobState.SUPERSEDED.value, updated_at=now)
+        .returning(JOBS.c.id)
     )
     job_id = f"{study.id}-{version}"
     _queue(connection, study, plan, job_id, now)
+    for changed_id in (*superseded.scalars(), job_id):
+        report_job(connection, keyring, changed_id)
     return Closed(job_id, study.source, study.id, bool(plan.readings))
 
 

@@ -32,6 +32,7 @@ from serving.jobs.running import RUNNING
 from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
 from serving.records import is_out_of_space
 from serving.tracing import Stage
+from serving.worklist.job_items import report_job
 
 _LOG = logging.getLogger("zhuzhen.jobs")
 WORKFLOW_VERSION = "2"
@@ -208,7 +209,9 @@ class StudyWork(DBOSConfiguredInstance):
 
         def write(connection: Connection) -> list[str]:
             now = self._clock()
-            if not record_pre_read(connection, job_id, Kept(**kept), now):
+            is_current = record_pre_read(connection, job_id, Kept(**kept), now)
+            report_job(connection, self._archive.keyring, job_id)
+            if not is_current:
                 return []
             return plan_deliveries(connection, job_id, now)
 
@@ -272,6 +275,7 @@ class StudyWork(DBOSConfiguredInstance):
             .where(JOBS.c.id == job_id)
             .values(state=state.value, reason=reason, updated_at=self._clock())
         )
+        report_job(connection, self._archive.keyring, job_id)
 
 
 def _why_not(error: Exception) -> Read:

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, Row, delete, select
 
 from serving.archive.entries import text_of, unsealed
 from serving.archive.header import Attributes
 from serving.persons.person import Copy, Person
 from serving.privacy import Keyring
-from serving.worklist.tables import WORKITEMS
+from serving.worklist.tables import EVENTS, SUBSCRIPTIONS, WORKITEMS
 
 _PATIENT_ID = "00100020"
 
@@ -27,23 +27,34 @@ class WorklistItems:
         """Yield each work item as DICOM JSON."""
         with self._engine.connect() as connection:
             found = list(self._of(connection, person))
-        for number, attributes in found:
+        for row, attributes in found:
             content = json.dumps(attributes, ensure_ascii=False, indent=1)
-            yield Copy(f"worklist/{number}.json", content.encode())
+            yield Copy(f"worklist/{row.id}.json", content.encode())
 
     def erase(self, person: Person) -> int:
-        """Remove the work items."""
+        """Remove the work items, whoever has a deletion lock on them, and reports of them."""
         with self._engine.begin() as connection:
-            numbers = [number for number, _ in self._of(connection, person)]
-            connection.execute(delete(WORKITEMS).where(WORKITEMS.c.id.in_(numbers)))
-        return len(numbers)
+            rows = [row for row, _ in self._of(connection, person)]
+            uids = [row.uid for row in rows]
+            connection.execute(
+                delete(WORKITEMS).where(WORKITEMS.c.id.in_([row.id for row in rows]))
+            )
+            for table in (SUBSCRIPTIONS, EVENTS):
+                connection.execute(
+                    delete(table).where(
+                        table.c.institution == person.institution, table.c.uid.in_(uids)
+                    )
+                )
+        return len(rows)
 
-    def _of(self, connection: Connection, person: Person) -> Iterator[tuple[int, Attributes]]:
+    def _of(
+        self, connection: Connection, person: Person
+    ) -> Iterator[tuple[Row[int, str, str], Attributes]]:
         # Requests of persons are seldom; all items are opened rather than indexed for them.
-        query = select(WORKITEMS.c.id, WORKITEMS.c.attributes).where(
+        query = select(WORKITEMS.c.id, WORKITEMS.c.uid, WORKITEMS.c.attributes).where(
             WORKITEMS.c.institution == person.institution
         )
-        for number, stored in connection.execute(query).all():
-            attributes = unsealed(self._keyring, stored, WORKITEMS)
+        for row in connection.execute(query).all():
+            attributes = unsealed(self._keyring, row.attributes, WORKITEMS)
             if text_of(attributes, _PATIENT_ID).strip() == person.number:
-                yield number, attributes
+                yield row, attributes

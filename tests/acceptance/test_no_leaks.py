@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 from typer.testing import CliRunner
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from serving.attached import attached_service
 from serving.cli.app import app
@@ -144,6 +146,7 @@ def test_nothing_identifiable_is_left_anywhere(doors: Doors) -> None:
         headers={"Authorization": f"Bearer {NUMBER}"},
     )
     found += leaks(without.content, "an answer to nobody")
+    found += _leaks_of_handshakes(doors)
     _send_nonsense(doors.url)
     found += leaks(doors.client.get("/metrics").content, "metrics")
     for format_ in ("json", "fhir", "dicom"):
@@ -185,6 +188,19 @@ def test_the_search_would_find_it() -> None:
     ):
         assert leaks(written, "here")
     assert not leaks(io.BytesIO(b"nothing of anybody").read(), "here")
+
+
+def _leaks_of_handshakes(doors: Doors) -> list[str]:
+    """Open a WebSocket wherever there is a route, with a patient in the path and in the query."""
+    found = []
+    for path in {path_of(route) for route in ROUTES} | {f"/ws/subscribers/{LATIN.split('^')[0]}"}:
+        place = f"{doors.url.replace('http:', 'ws:')}{path}?patient={NUMBER}"
+        headers = HEADERS | {"Authorization": doors.client.headers["Authorization"]}
+        try:
+            connect(place, additional_headers=headers, proxy=None).close()
+        except InvalidStatus as refused:
+            found += leaks(refused.response.body or b"", f"the refusal of a WebSocket at {path}")
+    return found
 
 
 def _send_nonsense(url: str) -> None:

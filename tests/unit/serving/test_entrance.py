@@ -273,7 +273,20 @@ def test_a_sender_who_leaves_is_no_failure(caplog: pytest.LogCaptureFixture) -> 
     assert record.getMessage().startswith("POST /v1/recognize 499 ")
 
 
-def test_websockets_are_closed() -> None:
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/nothing", {}, 404),
+        ("/", {}, 404),
+        ("/v1/users", {}, 404),
+        ("/ws/subscribers/DESK", {"host": "evil.example"}, 421),
+        ("/ws/subscribers/DESK", {"origin": "https://evil.example"}, 403),
+        ("/ws/subscribers/DESK", {"authorization": "Bearer other"}, 401),
+    ],
+)
+def test_handshakes_are_refused_like_requests(
+    path: str, headers: dict[str, str], status: int
+) -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -282,6 +295,20 @@ def test_websockets_are_closed() -> None:
     async def connect() -> Message:
         return {"type": "websocket.connect"}
 
-    asyncio.run(Entrance(INNER, TABLE)({"type": "websocket", "path": "/"}, connect, send))
+    given = {"host": "127.0.0.1", "authorization": f"Bearer {KEY}"} | headers
+    scope = {
+        "type": "websocket",
+        "path": path,
+        "scheme": "ws",
+        "client": ("127.0.0.1", 50000),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }
+    with a_manned_post() as post:
+        asyncio.run(Entrance(INNER, TABLE, post)(scope, connect, send))
 
-    assert sent == [{"type": "websocket.close", "code": 1003}]
+    assert [each["type"] for each in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert sent[0]["status"] == status
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]

@@ -51,18 +51,6 @@ def test_a_work_item_is_claimed_by_one_and_completed_by_that_one(http: httpx.Cli
     assert TRANSACTION not in found
 
 
-def test_subscribers_are_told_each_thing_once(http: httpx.Client) -> None:
-    uid = create(http)
-    place = f"/dicom-web/workitems/{uid}"
-    assert http.post(f"{place}/subscribers/WATCHER").status_code == 201
-    http.put(f"{place}/state", json=claim("IN PROGRESS", str(generate_uid())))
-    assert http.post(f"{place}/cancelrequest").status_code == 202
-    told = http.get("/dicom-web/subscribers/WATCHER").json()
-    assert [each["00001002"]["Value"] for each in told] == [[1], [2]]
-    assert http.get("/dicom-web/subscribers/WATCHER").status_code == 204
-    assert http.delete(f"{place}/subscribers/WATCHER").status_code == 200
-
-
 def test_what_nobody_has_claimed_is_cancelled_at_once(http: httpx.Client) -> None:
     uid = create(http)
     place = f"/dicom-web/workitems/{uid}"

@@ -16,7 +16,7 @@ IN_CLEAR = {
         fetches.id fetches.state institutions.tier
         jobs.id jobs.plan jobs.state legal_holds.id pre_reads.answers
         pre_reads.job_id pre_reads.results referrals.id sessions.account_id sessions.digest
-        used_tokens.digest workitem_events.report workitems.state
+        used_tokens.digest workitem_channels.channel workitems.state
     """,
     "its own sentences, which hold nothing of a patient": """
         archive_quarantine.told deliveries.reason fetches.reason jobs.reason
@@ -33,15 +33,15 @@ IN_CLEAR = {
     """,
     "sealed by the archive and the worklist themselves": """
         archive_instances.attributes archive_series.attributes archive_studies.attributes
-        workitems.attributes
+        workitem_global_subscriptions.attributes workitem_reports.attributes workitems.attributes
     """,
     "UIDs and a date, by which is searched; codes of DICOM": """
         archive_expected.study_uid fetches.study_uid
         archive_instances.sop_class_uid archive_instances.sop_instance_uid
         archive_instances.transfer_syntax_uid archive_quarantine.sop_instance_uid
         archive_quarantine.transfer_syntax_uid archive_series.modality archive_series.series_uid
-        archive_studies.study_date archive_studies.study_uid workitem_subscriptions.uid
-        workitems.transaction_uid workitems.uid
+        archive_studies.study_date archive_studies.study_uid workitem_reports.uid
+        workitem_subscriptions.uid workitems.transaction_uid workitems.uid
     """,
     "chosen by administrators: institutions, sources, destinations, AE titles": """
         accounts.institution_id api_keys.institution_id archive_expected.institution
@@ -51,8 +51,10 @@ IN_CLEAR = {
         consents.recipient deliveries.destination emergency_overrides.actor_institution
         institutions.id institutions.name institutions.name_zh jobs.institution jobs.source
         referral_paths.from_id referral_paths.to_id referrals.from_id referrals.to_id
-        workitem_events.institution workitem_events.subscriber workitem_subscriptions.institution
-        workitem_subscriptions.subscriber workitems.institution
+        workitem_channels.institution workitem_channels.subscriber
+        workitem_global_subscriptions.institution workitem_global_subscriptions.subscriber
+        workitem_reports.institution workitem_reports.subscriber
+        workitem_subscriptions.institution workitem_subscriptions.subscriber workitems.institution
     """,
     "what a person logs in with, looked up at every login": "accounts.name",
     "a machine name or a file number, by rule nothing of the person": "legal_holds.reason",
