@@ -199,7 +199,9 @@ def _leaks_of_handshakes(doors: Doors) -> list[str]:
         try:
             connect(place, additional_headers=headers, proxy=None).close()
         except InvalidStatus as refused:
-            found += leaks(refused.response.body or b"", f"the refusal of a WebSocket at {path}")
+            found += leaks(
+                bytes(refused.response.body or b""), f"the refusal of a WebSocket at {path}"
+            )
     return found
 
 
