@@ -30,6 +30,7 @@ from models.reference import Reference
 from training import metrics
 from training.export import INPUT
 from training.graph_run import Outputs
+from training.later import later
 from training.released_graph import OUTPUTS
 
 METHODS = {
@@ -50,6 +51,8 @@ class QuantisationConfig:
     """How a range follows from the activations: `minmax`, `entropy` or `percentile`."""
     reduce_range: bool = True
     """Weights of 7 bits: on processors without VNNI, 8 bits overflow in the sums."""
+    first_exact: int = later(0)
+    """So many convolutions from the image on stay as they are: few weights, much to lose."""
     auc_loss: float = 0.003
     """Largest accepted fall of the AUC."""
     accuracy_loss: float = 0.01
@@ -119,7 +122,10 @@ def quantise(
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=METHODS[config.method],
-                nodes_to_exclude=_classifying_nodes(prepared),
+                nodes_to_exclude=[
+                    *_classifying_nodes(prepared),
+                    *_first_convolutions(prepared, config.first_exact),
+                ],
             )
     finally:
         root.setLevel(level)
@@ -204,3 +210,8 @@ def _classifying_nodes(path: Path) -> list[str]:
         found.add(node.name)
         waiting += list(node.input)
     return sorted(found)
+
+
+def _first_convolutions(path: Path, count: int) -> list[str]:
+    nodes = onnx.load(str(path)).graph.node
+    return [node.name for node in nodes if node.op_type == "Conv"][:count]

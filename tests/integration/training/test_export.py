@@ -145,6 +145,15 @@ def test_last_layer_stays_in_float(quantised: Path) -> None:
     assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= kinds
 
 
+def test_first_convolutions_stay_exact_where_asked(exported: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.int8.onnx"
+    quantise(exported, path, INPUTS, QuantisationConfig(calibration_images=2, first_exact=2))
+    graph = onnx.load(str(path)).graph
+    rounded = {name for n in graph.node if n.op_type == "DequantizeLinear" for name in n.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert [node.input[1] in rounded for node in convolutions[:4]] == [False, False, True, True]
+
+
 CALIBRATION = Calibration((LabelCalibration(1.0, 0.0, 0.5, 0.9, 0.4, 0.6),))
 REFERENCE = Reference(
     mean=np.zeros(2, np.float32),

@@ -17,7 +17,7 @@ from training.initial import start_from
 from training.networks import ImageClassifier
 from training.released_graph import ReleasedGraph
 
-CONFIG = load_config("chest-xray-pneumonia-lungs")
+CONFIG = load_config("chest-xray-pneumonia")
 
 
 def test_training_starts_where_the_package_ended() -> None:

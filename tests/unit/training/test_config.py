@@ -8,7 +8,7 @@ from models.errors import ZhuzhenError
 from training.config import FOLDER, ConfigError, available, load_any_config, load_config
 from training.provenance import config_digest
 
-NAME = "chest-xray-pneumonia"
+NAME = "chest-xray-pneumonia-1.0.0"
 
 
 def whole() -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_values_reach_the_dataclasses() -> None:
 
 
 def test_extending_changes_what_is_named_and_keeps_the_rest() -> None:
-    base, quick = load_config(NAME), load_config(f"{NAME}-quick")
+    base, quick = load_config(NAME), load_config("chest-xray-pneumonia-quick")
     assert quick.optimisation.epochs != base.optimisation.epochs
     assert quick.optimisation.label_smoothing == base.optimisation.label_smoothing
     assert quick.package.rules == base.package.rules
