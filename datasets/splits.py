@@ -111,6 +111,35 @@ def split_by_group(
     return split
 
 
+def folds_of(
+    manifest: Manifest, split: Split, count: int, hashes: NDArray[np.bool_] | None
+) -> NDArray[np.intp]:
+    """Divide the training part into folds, beside the validation part, which is fold 0.
+
+    Returns the fold of each sample, 0 to `count` - 1, and -1 for the test part. As in the split, no
+    group is divided, what looks alike stays together, and each fold has its share of each subtype.
+
+    Raises:
+        DataError: there would be fewer than two folds, or a fold without a sample.
+    """
+    if count < 2:
+        raise DataError(f"Found {count} folds; expected at least 2.")
+    folds = np.full(len(manifest), -1)
+    folds[split.indices(Part.VALIDATION)] = 0
+    chosen = split.indices(Part.TRAINING)
+    part = manifest.subset(chosen)
+    units, _ = _units(part, None if hashes is None else hashes[chosen])
+    shares = np.full(count - 1, 1 / (count - 1))
+    folds[chosen] = 1 + _divided(units, part.subtypes(), shares, split.seed)
+    empty = set(range(count)) - set(folds.tolist())
+    if empty:
+        raise DataError(
+            f"{len(np.unique(units))} groups of the training part are too few for {count - 1} "
+            "folds of it. Make fewer members."
+        )
+    return folds
+
+
 def split_as_given(manifest: Manifest, hashes: NDArray[np.bool_] | None) -> Split:
     """Take the parts that the source itself assigns.
 
@@ -215,10 +244,21 @@ def _assign(
     fractions: Mapping[Part, float],
     seed: int,
 ) -> tuple[Part, ...]:
+    parts = list(Part)
+    shares = np.array([fractions[part] for part in Part])
+    return tuple(parts[int(at)] for at in _divided(unit_of, subtypes, shares, seed))
+
+
+def _divided(
+    unit_of: NDArray[np.intp],
+    subtypes: NDArray[np.str_],
+    shares: NDArray[np.float64],
+    seed: int,
+) -> NDArray[np.intp]:
+    """Return for each sample to which of the `shares` it goes."""
     names, subtype_of = np.unique(subtypes, return_inverse=True)
     counts = np.zeros((unit_of.max() + 1, len(names)))
     np.add.at(counts, (unit_of, subtype_of), 1)
-    shares = np.array([fractions[part] for part in Part])
     wanted = shares[:, None] * counts.sum(axis=0)
     held = np.zeros_like(wanted)
     order = np.random.default_rng(seed).permutation(len(counts))
@@ -229,5 +269,5 @@ def _assign(
         fullness = ((held + counts[unit]) / np.maximum(wanted, 1e-9))[:, counts[unit] > 0]
         chosen[unit] = int(np.argmin(fullness.max(axis=1)))
         held[chosen[unit]] += counts[unit]
-    parts = list(Part)
-    return tuple(parts[int(index)] for index in chosen[unit_of])
+    divided: NDArray[np.intp] = chosen[unit_of]
+    return divided

@@ -48,7 +48,7 @@ def render_card(config: TrainConfig, evaluation: Mapping[str, Any], figures: Seq
         _changes(evaluation),
         "\n".join(lung_lines(evaluation["lungs"])) if "lungs" in evaluation else "",
         _safety(evaluation),
-        _graph(evaluation),
+        _graph(config, evaluation),
         _data(config, evaluation),
         _limits(config),
         pictures(figures),
@@ -104,10 +104,20 @@ def _rules(rules: list[str]) -> list[str]:
     ]
 
 
+def _held_out(config: TrainConfig) -> str:
+    """Return what calibration, thresholds and gates were fitted to, in words."""
+    if not config.members.cross_fitted:
+        return "the validation part"
+    return (
+        f"the training and validation parts (cross-fitted: each image by the one of "
+        f"{config.members.count} networks that did not learn from it)"
+    )
+
+
 def _assumed_prevalence(config: TrainConfig) -> str:
     share = config.calibration.prevalence
     if share is None:
-        return "Probabilities are calibrated for the share of positives of the validation part."
+        return f"Probabilities are calibrated for the share of positives of {_held_out(config)}."
     return (
         f"Probabilities are calibrated for places where {share:.1%} of the images show the "
         "finding; where fewer do, they are too high. The figures above and below are at the test "
@@ -258,7 +268,7 @@ def _safety(evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def _graph(evaluation: Mapping[str, Any]) -> str:
+def _graph(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
     worst, gate = evaluation["export"]["largest_differences"], evaluation["int8"]
     outcome = "accepted" if gate["accepted"] else f"refused ({gate['reason']}); not shipped"
     return "\n".join(
@@ -269,7 +279,7 @@ def _graph(evaluation: Mapping[str, Any]) -> str:
             f"images: logits within {worst['logits']:.1e}, activation maps within "
             f"{worst['activation_map']:.1e}, embeddings within {worst['embedding']:.1e}.",
             "",
-            f"INT8 on the validation part: AUC {gate['auc_int8']:.4f} (FP32 "
+            f"INT8 on {_held_out(config)}: AUC {gate['auc_int8']:.4f} (FP32 "
             f"{gate['auc_fp32']:.4f}), accuracy {gate['accuracy_int8']:.4f} "
             f"(FP32 {gate['accuracy_fp32']:.4f}), decisions changed in "
             f"{gate['changed_decisions']:.2%}: {outcome}.",

@@ -107,10 +107,21 @@ class MembersConfig:
     """Several trainings with different seeds, averaged by the one graph that runs them all."""
 
     count: int = 1
+    cross_fitted: bool = later(False)
+    """Whether each member learns from all but a fold of its own of the training and the validation
+    part together, so that the model has learnt from all of both; calibration, thresholds and gates
+    then take what each sample's own member says of it, which has not learnt from it (Barber et al.,
+    Ann Stat 2021;49:486, "cross-conformal"). Needs `selection.keep: last`: a fold that chose the
+    epoch would be flattered."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ConfigError(f"members: count {self.count}; expected at least 1.")
+        if self.cross_fitted and self.count < 2:
+            raise ConfigError(
+                f"members: count {self.count}; expected at least 2 for members that are "
+                "cross-fitted."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,19 @@ class TrainConfig:
     tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
     lungs: LungConfig = later(LungConfig())
     search: SearchConfig = apart(SearchConfig())
+
+    def __post_init__(self) -> None:
+        if not self.members.cross_fitted:
+            return
+        if self.selection.keep != "last":
+            raise ConfigError(
+                f"selection.keep is {self.selection.keep!r}; expected last, for "
+                "members.cross_fitted."
+            )
+        if self.split.lent:
+            raise ConfigError(
+                f"split.lent is {self.split.lent:g}; expected 0, for members.cross_fitted."
+            )
 
     @property
     def loop(self) -> LoopConfig:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import ZhuzhenError
-from training.released_graph import OUTPUTS, ReleasedGraph
+from training.released_graph import MEMBER_LOGITS, OUTPUTS, ReleasedGraph
 
 OPSET = 18
 """ONNX operator set of released graphs: the exporter's own, so that nothing is converted."""
@@ -68,7 +68,7 @@ def write_onnx(graph: ReleasedGraph, shape: tuple[int, int], path: Path) -> None
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=list(OUTPUTS),
+            output_names=list(graph.outputs),
             dynamic_shapes=({0: batch},),
             verbose=False,
         )
@@ -90,15 +90,15 @@ def check_parity(
     """
     session = open_session(path)
     batches = [inputs, inputs[:1], inputs[1:4]]
-    worst = np.zeros(len(OUTPUTS))
+    worst = dict.fromkeys(graph.outputs, 0.0)
     for batch in batches:
         with torch.inference_mode():
             expected = [value.numpy() for value in graph.float().eval()(torch.from_numpy(batch))]
-        found = session.run(list(OUTPUTS), {INPUT: batch})
-        for index, (left, right) in enumerate(zip(found, expected, strict=True)):
-            worst[index] = max(worst[index], _difference(left, right))
-    logits, activation_map, embedding = (float(value) for value in worst)
-    parity = Parity(logits, activation_map, embedding, images=len(inputs))
+        found = session.run(list(graph.outputs), {INPUT: batch})
+        for name, left, right in zip(graph.outputs, found, expected, strict=True):
+            worst[name] = max(worst[name], _difference(left, right))
+    worst["logits"] = max(worst["logits"], worst.pop(MEMBER_LOGITS, 0.0))
+    parity = Parity(**worst, images=len(inputs))
     for name in OUTPUTS:
         difference, allowed = getattr(parity, name), getattr(config, f"{name}_tolerance")
         if not difference <= allowed:

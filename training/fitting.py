@@ -35,7 +35,7 @@ class CalibrationImages:
 def calibrate(
     config: TrainConfig, study: StudyData, runner: GraphRunner, validation: Outputs
 ) -> Calibration:
-    """Fit the calibration of all labels on the validation part.
+    """Fit the calibration of all labels on what stands for the validation part.
 
     Args:
         config: how.
@@ -63,19 +63,19 @@ def calibration_images(
     config: TrainConfig, study: StudyData, runner: GraphRunner, validation: Outputs
 ) -> CalibrationImages:
     """Return the validation part, and its changed copies where `config` asks for them."""
-    chosen = study.indices(Part.VALIDATION)
+    chosen = study.judged(Part.VALIDATION)
     pixels, positive = np.asarray(study.pixels[chosen]), study.positive[chosen]
     truth = study.manifest.targets()[chosen] == 1
     weights = _weights(config, study, truth)
     logits, shares = [validation.logits], [1.0]
     for copy in range(config.calibration.augmented_copies):
         changed = augmented_inputs(config, pixels, positive, copy)
-        logits.append(runner.on_inputs(changed).logits)
+        logits.append(held_out(study, runner.on_inputs(changed)).logits)
         shares.append(1.0)
     if config.calibration.scenario_weight > 0:
         for name in SCENARIOS:
             outputs = runner.on_images(apply_scenario(name, pixels, positive))
-            logits.append(outputs.logits)
+            logits.append(held_out(study, outputs).logits)
             shares.append(config.calibration.scenario_weight)
     return CalibrationImages(
         np.concatenate(logits).astype(np.float64),
@@ -89,7 +89,7 @@ def _weights(
 ) -> NDArray[np.float64]:
     if study.manifest.exclusive:
         return np.ones(truth.shape)
-    shifted = study.shifted(Part.VALIDATION)
+    shifted = study.shifted(study.judged(Part.VALIDATION))
     matched = np.ones(len(truth)) if shifted is None else shifted.weights
     return np.stack([fit_weights(column, matched, config.calibration) for column in truth.T], 1)
 
@@ -97,7 +97,10 @@ def _weights(
 def make_reference(
     config: TrainConfig, study: StudyData, runner: GraphRunner, validation: Outputs
 ) -> Reference:
-    """Fit the reference to training images, its threshold to the validation part."""
+    """Fit the reference to training images, its threshold to the validation part.
+
+    The first member embeds, which has not learnt from the validation part.
+    """
     training = study.indices(Part.TRAINING)
     every = max(1, len(training) // config.reference.training_images)
     chosen = training[::every]
@@ -106,7 +109,15 @@ def make_reference(
     for copy in range(config.reference.augmented_copies):
         changed = augmented_inputs(config, pixels, positive, copy)
         embeddings.append(runner.on_inputs(changed).embedding)
-    return fit_reference(np.concatenate(embeddings), validation.embedding, config.reference)
+    unseen = np.isin(study.judged(Part.VALIDATION), study.indices(Part.VALIDATION))
+    return fit_reference(np.concatenate(embeddings), validation.embedding[unseen], config.reference)
+
+
+def held_out(study: StudyData, outputs: Outputs) -> Outputs:
+    """Return outputs for what stands for the validation part, from members that it is new to."""
+    if study.folds is None:
+        return outputs
+    return outputs.held_out(study.folds[study.judged(Part.VALIDATION)])
 
 
 def augmented_inputs(

@@ -1,7 +1,7 @@
 """Run a released graph on images as serving does: ONNX Runtime after `models.preprocessing`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.preprocessing import InputSpec, prepare
 from training.export import INPUT, open_session
-from training.released_graph import OUTPUTS
+from training.released_graph import MEMBER_LOGITS, OUTPUTS
 
 _BATCH = 32
 
@@ -24,6 +24,18 @@ class Outputs:
     """Shape (n, labels, cells, cells)."""
     embedding: NDArray[np.float32]
     """Shape (n, features)."""
+    member_logits: NDArray[np.float32] | None = None
+    """What each member says, shape (n, members, labels); of members that are cross-fitted."""
+
+    def held_out(self, folds: NDArray[np.intp]) -> "Outputs":
+        """Return these with the logits of the one member that has not learnt from each image.
+
+        `folds` is each image's own member, shape (n,).
+        """
+        if self.member_logits is None:
+            raise ValueError("The graph does not tell its members apart.")
+        own = self.member_logits[np.arange(len(folds)), folds]
+        return replace(self, logits=own)
 
 
 class GraphRunner:
@@ -32,6 +44,8 @@ class GraphRunner:
     def __init__(self, path: Path, spec: InputSpec, threads: int) -> None:
         self.spec = spec
         self._session = open_session(path, threads)
+        found = {output.name for output in self._session.get_outputs()}
+        self._outputs = [*OUTPUTS, *({MEMBER_LOGITS} & found)]
 
     def on_images(self, images: Iterable[NDArray[np.uint8]]) -> Outputs:
         """Return the outputs for displayed images of any size, each (rows, columns)."""
@@ -41,7 +55,7 @@ class GraphRunner:
         """Return the outputs for prepared inputs, shape (n, 1, side, side)."""
         starts = range(0, len(inputs), _BATCH)
         parts = [
-            self._session.run(list(OUTPUTS), {INPUT: inputs[start : start + _BATCH]})
+            self._session.run(self._outputs, {INPUT: inputs[start : start + _BATCH]})
             for start in starts
         ]
         return Outputs(*(np.concatenate(each) for each in zip(*parts, strict=True)))

@@ -13,7 +13,7 @@ from models.reference import Reference
 from training import export, quantisation
 from training.batches import Prepare
 from training.config import TrainConfig
-from training.fitting import calibrate, make_reference
+from training.fitting import calibrate, held_out, make_reference
 from training.graph_run import GraphRunner, Outputs
 from training.loop import Watch
 from training.released_graph import ReleasedGraph
@@ -57,8 +57,7 @@ def fit_graphs(
     watch.stage("calibrating")
     threads = config.optimisation.threads
     runner = GraphRunner(path, config.input, threads)
-    pixels = {p: study.pixels[study.indices(p)] for p in (Part.VALIDATION, Part.TEST)}
-    outputs = {part: runner.on_images(images) for part, images in pixels.items()}
+    outputs = {part: judged_outputs(study, runner, part) for part in (Part.VALIDATION, Part.TEST)}
     calibration = calibrate(config, study, runner, outputs[Part.VALIDATION])
     watch.stage("fitting the reference")
     reference = make_reference(config, study, runner, outputs[Part.VALIDATION])
@@ -67,14 +66,20 @@ def fit_graphs(
     quantisation.quantise(path, int8, _range_inputs(config, study), config.quantisation)
     gate = quantisation.judge(
         outputs[Part.VALIDATION],
-        GraphRunner(int8, config.input, threads).on_images(pixels[Part.VALIDATION]),
-        study.manifest.targets()[study.indices(Part.VALIDATION)] == 1,
+        judged_outputs(study, GraphRunner(int8, config.input, threads), Part.VALIDATION),
+        study.manifest.targets()[study.judged(Part.VALIDATION)] == 1,
         calibration,
         reference,
         config.quantisation,
     )
     kept = int8 if gate.accepted else None
     return Graphs(path, kept, parity, gate, runner, calibration, reference, outputs)
+
+
+def judged_outputs(study: StudyData, runner: GraphRunner, part: Part) -> Outputs:
+    """Return what a graph says of what stands for `part`; see `fitting.held_out`."""
+    outputs = runner.on_images(study.pixels[study.judged(part)])
+    return held_out(study, outputs) if part is Part.VALIDATION else outputs
 
 
 def _range_inputs(config: TrainConfig, study: StudyData) -> NDArray[np.float32]:

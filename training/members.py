@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.splits import Part
 from training import metrics
 from training.config import TrainConfig
 from training.evaluation import epoch_scores
@@ -30,26 +29,25 @@ def train_members(
     `folder` holds a checkpoint for each member, which is also how a finished one is known; of a
     `team`, all need it.
     """
-    images = _training_images(config, study)
-    judge = EpochJudge(config, study)
     networks, scores = [], []
     for member in range(config.members.count):
+        images = _training_images(config, study, study.learnt_by(member))
+        judge = EpochJudge(config, study, study.held_from(member))
         training = MemberTraining(config.loop, member, len(study.manifest.labels), team)
         checkpoint = folder / f"member-{member}.pt"
         networks.append(training.run(images, judge, checkpoint, watch))
         scores.append(training.progress.scores)
-    return ReleasedGraph(networks, config.graph), scores
+    return ReleasedGraph(networks, config.graph, told_apart=config.members.cross_fitted), scores
 
 
 class EpochJudge:
-    """Scores a network on the validation part, plain, shifted and under the scenarios."""
+    """Scores a network on samples held from it, plain, shifted and under the scenarios."""
 
-    def __init__(self, config: TrainConfig, study: StudyData) -> None:
-        chosen = study.indices(Part.VALIDATION)
+    def __init__(self, config: TrainConfig, study: StudyData, chosen: NDArray[np.intp]) -> None:
         self._pixels: NDArray[np.uint8] = np.asarray(study.pixels[chosen])
         self._targets = study.manifest.targets()[chosen]
         self._exclusive = study.manifest.exclusive
-        self._shifted = study.shifted(Part.VALIDATION)
+        self._shifted = study.shifted(chosen)
         truth = study.positive[chosen]
         few = _some_of_each(truth, config.selection.scenario_images)
         self._scenario_truth = truth[few]
@@ -76,8 +74,9 @@ def _some_of_each(truth: NDArray[np.bool_], images: int) -> NDArray[np.intp]:
     return np.concatenate([np.flatnonzero(truth)[:half], np.flatnonzero(~truth)[:half]])
 
 
-def _training_images(config: TrainConfig, study: StudyData) -> TrainingImages:
-    chosen = study.indices(Part.TRAINING)
+def _training_images(
+    config: TrainConfig, study: StudyData, chosen: NDArray[np.intp]
+) -> TrainingImages:
     targets = study.manifest.targets()
     if study.manifest.exclusive:
         sampler = BalancedSampler.of_classes(config.sampling, targets[chosen])
@@ -85,12 +84,15 @@ def _training_images(config: TrainConfig, study: StudyData) -> TrainingImages:
         sampler = BalancedSampler.of_findings(
             config.sampling, study.positive[chosen], study.propensity[chosen]
         )
-    return TrainingImages(study.pixels, targets, chosen, sampler, _kept_to_lungs(config, study))
+    return TrainingImages(
+        study.pixels, targets, chosen, sampler, _kept_to_lungs(config, study, chosen)
+    )
 
 
-def _kept_to_lungs(config: TrainConfig, study: StudyData) -> LungBatches | None:
+def _kept_to_lungs(
+    config: TrainConfig, study: StudyData, chosen: NDArray[np.intp]
+) -> LungBatches | None:
     if study.lungs is None:
         return None
-    chosen = study.indices(Part.TRAINING)
     positive = study.positive[chosen]
     return LungBatches(config.lungs, study.pixels, study.lungs, chosen[positive], chosen[~positive])

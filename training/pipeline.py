@@ -158,7 +158,7 @@ def _contents(
         config=config.package,
         input_spec=config.input,
         calibration=graphs.calibration,
-        calibration_facts={"part": Part.VALIDATION.value, **plain(config.calibration)},
+        calibration_facts={"part": _calibrated_on(config), **plain(config.calibration)},
         reference=graphs.reference,
         evaluation=evaluation,
         onnx=graphs.onnx,
@@ -167,6 +167,12 @@ def _contents(
         map_cells=graphs.outputs[Part.TEST].activation_map.shape[-1],
         figures=figures,
     )
+
+
+def _calibrated_on(config: TrainConfig) -> str:
+    if config.members.cross_fitted:
+        return f"{Part.TRAINING} and {Part.VALIDATION}, cross-fitted"
+    return Part.VALIDATION.value
 
 
 def _run_folder(config: TrainConfig, study: StudyData, home: Path) -> Path:

@@ -31,14 +31,14 @@ from training import metrics
 from training.export import INPUT
 from training.graph_run import Outputs
 from training.later import later
-from training.released_graph import OUTPUTS
+from training.released_graph import MEMBER_LOGITS, OUTPUTS
 
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
     "entropy": CalibrationMethod.Entropy,
     "percentile": CalibrationMethod.Percentile,
 }
-CLASSIFYING_OUTPUTS = ("logits", "activation_map")
+CLASSIFYING_OUTPUTS = ("logits", "activation_map", MEMBER_LOGITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from training.later import later
 from training.networks import ImageClassifier
 
 OUTPUTS = ("logits", "activation_map", "embedding")
+MEMBER_LOGITS = "member_logits"
+"""A fourth output, of members that are cross-fitted: what each of them says, shape (n, members,
+labels). Serving does not ask for it, and what is not asked for is not computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,21 @@ class ReleasedGraph(nn.Module):
     The embedding is the first member's: one clear space to measure distances in.
     """
 
-    def __init__(self, members: list[ImageClassifier], config: GraphConfig) -> None:
+    def __init__(
+        self, members: list[ImageClassifier], config: GraphConfig, *, told_apart: bool = False
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.config = config
+        self.told_apart = told_apart
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return `OUTPUTS` for `image`."""
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs, in their order."""
+        return (*OUTPUTS, MEMBER_LOGITS) if self.told_apart else OUTPUTS
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return `outputs` for `image`."""
         views = self._views(image)
         maps: list[Tensor] = []
         biases: list[Tensor] = []
@@ -75,13 +86,19 @@ class ReleasedGraph(nn.Module):
             embeddings.append(self._embedding(seen.last, seen.tapped))
         activation_map = torch.stack(maps).mean(0) if len(maps) > 1 else maps[0]
         embedding = embeddings[0]
+        # Reshaped by the batch's own size: chunk() would fix it at the example's.
+        by_view = (self.config.views, image.shape[0])
         if self.config.views > 1:
-            # Reshaped by the batch's own size: chunk() would fix it at the example's.
-            by_view = (self.config.views, image.shape[0])
             activation_map = self._upright(activation_map.unflatten(0, by_view)).mean(0)
             embedding = embedding.unflatten(0, by_view).mean(0)
         logits = activation_map.mean((2, 3)) + torch.stack(biases).mean(0)
-        return logits, activation_map, embedding
+        if not self.told_apart:
+            return logits, activation_map, embedding
+        each = [
+            one.mean((2, 3)).unflatten(0, by_view).mean(0) + bias
+            for one, bias in zip(maps, biases, strict=True)
+        ]
+        return logits, activation_map, embedding, torch.stack(each, 1)
 
     def _quarters(self) -> range:
         return range(0, 4, 4 // self.config.quarter_turns)

@@ -45,7 +45,8 @@ def evaluate(
         "model": config.name,
         "version": config.version,
         "provenance": _provenance(config, study),
-        "training": {"members": [{"epochs": list(each)} for each in scores]},
+        "training": {"members": [{"epochs": list(each)} for each in scores]}
+        | ({"cross_fitted": True} if config.members.cross_fitted else {}),
         "validation": measure_part(validation, config.evaluation, config.seed),
         "test": measure_part(test, config.evaluation, config.seed),
         "robustness": measure_robustness(test, graphs.runner, config.evaluation),
@@ -70,12 +71,12 @@ def evaluate(
 
 def evaluated(study: StudyData, graphs: Graphs, part: Part) -> Evaluated:
     """Return one part of the data with what the graph says of it."""
-    chosen = study.indices(part)
+    chosen = study.judged(part)
     return Evaluated(
         manifest=study.manifest.subset(chosen),
         probability=graphs.calibration.probabilities(graphs.outputs[part].logits),
         calibration=graphs.calibration,
-        shifted=study.shifted(part),
+        shifted=study.shifted(chosen),
         pixels=study.pixels[chosen],
     )
 

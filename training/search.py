@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from datasets.splits import Part
 from models.errors import DataError
 from training import metrics
-from training.config import TrainConfig, build_config, laid_over, read_content
+from training.config import MembersConfig, TrainConfig, build_config, laid_over, read_content
 from training.loop import Watch
 from training.members import train_members
 from training.pipeline import Places, read_study, weights_folder
@@ -129,7 +129,7 @@ def _score(config: Config, places: Places, watch: Watch, report: Report) -> floa
         scores = _score_people(config, places.data)
         report(0, scores)
         return scores[criterion]
-    config = replace(config, members=replace(config.members, count=1))
+    config = replace(config, members=MembersConfig())
     study = read_study(config, places)
     weights = weights_folder(config, study, places.home)
     _, (each,) = train_members(config, study, weights, Reporting(watch, report))

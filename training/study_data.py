@@ -20,7 +20,7 @@ from datasets.manifest import Manifest
 from datasets.reading import read
 from datasets.reviews import read_reviews
 from datasets.reviews.merging import with_reviews
-from datasets.splits import Part, Split, split_by_group
+from datasets.splits import Part, Split, folds_of, split_by_group
 from models.errors import DataError
 from training.config import AcquisitionConfig, TrainConfig
 
@@ -39,6 +39,9 @@ class StudyData:
     acquisition: AcquisitionConfig
     lungs: NDArray[np.uint8] | None = None
     """Where the lungs are, shape (samples, cells, cells); of a model that is kept to them."""
+    folds: NDArray[np.intp] | None = None
+    """Of members that are cross-fitted, the fold of each sample, -1 of the test part; the member of
+    that number has not learnt from it. Fold 0 is the validation part."""
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -49,11 +52,32 @@ class StudyData:
         """Return the positions of the samples of `part`."""
         return self.split.indices(part)
 
-    def shifted(self, part: Part) -> ShiftedValidation | None:
-        """Return the shifted validation within `part`, where the acquisition was measured."""
+    def judged(self, part: Part) -> NDArray[np.intp]:
+        """Return the positions of the samples that stand for `part` when the model is judged.
+
+        For the validation part of members that are cross-fitted, these are all that they learn
+        from: each sample is judged by the member that has not.
+        """
+        if self.folds is None or part is not Part.VALIDATION:
+            return self.indices(part)
+        return np.flatnonzero(self.folds >= 0)
+
+    def learnt_by(self, member: int) -> NDArray[np.intp]:
+        """Return the positions of the samples that a member learns from."""
+        if self.folds is None:
+            return self.indices(Part.TRAINING)
+        return np.flatnonzero((self.folds >= 0) & (self.folds != member))
+
+    def held_from(self, member: int) -> NDArray[np.intp]:
+        """Return the positions of the samples that a member is validated on."""
+        if self.folds is None:
+            return self.indices(Part.VALIDATION)
+        return np.flatnonzero(self.folds == member)
+
+    def shifted(self, chosen: NDArray[np.intp]) -> ShiftedValidation | None:
+        """Return the shifted validation within `chosen`, where the acquisition was measured."""
         if not self.acquisition.measured:
             return None
-        chosen = self.indices(part)
         return shifted_validation(
             self.propensity[chosen],
             self.positive[chosen],
@@ -88,15 +112,14 @@ def read_study_data(
         manifest = with_reviews(manifest, list(read_reviews(reviews)), reviews.parent)
     pixels = decoded(manifest, config.data.cache_side_px, cache, config.input.channels)
     grey = pixels if pixels.ndim == 3 else luminance(pixels)
+    hashes = difference_hashes(grey)
     split = split_by_group(
-        manifest,
-        config.split.fractions,
-        config.split.seed,
-        difference_hashes(grey),
-        config.split.lent,
+        manifest, config.split.fractions, config.split.seed, hashes, config.split.lent
     )
+    members = config.members
+    folds = folds_of(manifest, split, members.count, hashes) if members.cross_fitted else None
     propensity = _propensity(config.acquisition, manifest, grey)
-    study = StudyData(manifest, pixels, split, propensity, config.acquisition)
+    study = StudyData(manifest, pixels, split, propensity, config.acquisition, folds=folds)
     return study if not config.lungs.field else replace(study, lungs=_lungs(study, config, cache))
 
 

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from datasets.duplicates import HASH_BITS
 from datasets.manifest import Manifest, Sample
-from datasets.splits import Part, Split, check_leaks, split_as_given, split_by_group
+from datasets.splits import (
+    Part,
+    Split,
+    check_leaks,
+    folds_of,
+    split_as_given,
+    split_by_group,
+)
 from models.errors import DataError
 
 FRACTIONS = {Part.TRAINING: 0.7, Part.VALIDATION: 0.15, Part.TEST: 0.15}
@@ -88,6 +95,36 @@ def test_lent_validation_is_trained_on_and_the_test_part_stays(lent: float) -> N
 def test_whole_validation_is_not_lent(lent: float) -> None:
     with pytest.raises(DataError, match="below 1"):
         split_by_group(MANIFEST, FRACTIONS, 1, HASHES, lent)
+
+
+def test_folds_hold_all_but_the_test_part_and_divide_no_group() -> None:
+    parts = split()
+    folds = folds_of(MANIFEST, parts, 4, HASHES)
+    assert set(np.flatnonzero(folds == -1)) == set(parts.indices(Part.TEST))
+    assert set(np.flatnonzero(folds == 0)) == set(parts.indices(Part.VALIDATION))
+    groups = MANIFEST.groups()
+    assert all(len(set(folds[groups == group].tolist())) == 1 for group in set(groups.tolist()))
+    for subtype, images in SUBTYPES:
+        for fold in (1, 2, 3):
+            found = int((MANIFEST.subtypes()[folds == fold] == subtype).sum())
+            assert found == pytest.approx(0.7 * images / 3, abs=3)
+
+
+def test_folds_keep_together_what_looks_alike() -> None:
+    parts = split()
+    left = int(parts.indices(Part.TRAINING)[0])
+    apart = folds_of(MANIFEST, parts, 4, HASHES)
+    right = int(np.flatnonzero((apart > 0) & (apart != apart[left]))[0])
+    hashes = HASHES.copy()
+    hashes[right] = hashes[left]
+    together = folds_of(MANIFEST, parts, 4, hashes)
+    assert together[left] == together[right]
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "at least 2"), (500, "too few")])
+def test_folds_that_cannot_be_are_refused(count: int, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        folds_of(MANIFEST, split(), count, HASHES)
 
 
 def test_digest_names_the_division_and_not_the_order() -> None:

@@ -151,3 +151,23 @@ def test_digest_follows_the_values_and_not_the_file(tmp_path: Path) -> None:
     assert config_digest(same) == config_digest(load_config(NAME))
     other = load_config(written(tmp_path, whole() | {"seed": 1}))
     assert config_digest(other) != config_digest(same)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"members": {"count": 1, "cross_fitted": True}}, "at least 2"),
+        ({"selection": {"keep": "best"}}, "selection.keep is 'best'; expected last"),
+        ({"split": {"lent": 0.5}}, "split.lent is 0.5; expected 0"),
+    ],
+)
+def test_cross_fitted_members_need_what_keeps_their_folds_honest(
+    changes: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    fitting = {
+        "members": {"count": 2, "cross_fitted": True},
+        "selection": {"keep": "last"},
+    }
+    assert load_config(written(tmp_path, whole() | fitting)).members.cross_fitted
+    with pytest.raises(ConfigError, match=told):
+        load_config(written(tmp_path, whole() | fitting | changes))

@@ -50,6 +50,17 @@ def test_mean_of_the_map_and_bias_is_the_logit(config: GraphConfig, count: int) 
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("config", CONFIGS)
+def test_members_that_are_told_apart_average_to_the_logits(config: GraphConfig) -> None:
+    graph = ReleasedGraph(MEMBERS, config, told_apart=True)
+    logits, *_, each = graph(images())
+    assert each.shape == (3, len(MEMBERS), LABELS)
+    torch.testing.assert_close(each.mean(1), logits)
+    for at, one in enumerate(MEMBERS):
+        torch.testing.assert_close(each[:, at], ReleasedGraph([one], config)(images())[0])
+
+
+@torch.inference_mode()
 def test_graph_of_one_member_is_its_network() -> None:
     logits, _, embedding = ReleasedGraph(MEMBERS[:1], GraphConfig())(images())
     torch.testing.assert_close(logits, MEMBERS[0](images()))
