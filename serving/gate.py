@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.chest_template import Way
 from models.errors import InputTooLargeError, UnusableImageError
 from models.findings import ImageQuality, Reason, Text, Verdict
 from models.intended_use import Allowed, Rule, check
-from models.preprocessing import InputSpec
+from models.preprocessing import ImageKind, InputSpec
 from models.radiograph import RadiographFacts
 from serving.image_quality import blank, colourless
+from serving.presentation import wrongly_presented
 
 _NOT_RAW = Allowed("presentation_intent", ("FOR PRESENTATION",))
 """Holds for every model, and where it is stated alone: what a detector measured, before it is
@@ -63,19 +65,31 @@ def with_scale(judgement: Judgement, spec: InputSpec) -> Judgement:
     return Judgement(judgement.verdict, (*judgement.reasons, unchecked))
 
 
+def of_the_chest_alone(rules: tuple[Rule, ...], spec: InputSpec) -> bool:
+    """Whether a model is for chest radiographs and nothing else, by its intended use."""
+    chest = Allowed("body_part", ("CHEST",))
+    return spec.kind == ImageKind.RADIOGRAPH and chest in rules
+
+
 def judge_pixels(
     by_use: Judgement,
     quality: ImageQuality,
     ood_score: float,
     colours: NDArray[np.uint8] | None = None,
+    way: Way | None = None,
 ) -> Judgement:
     """Return the judgement on an input whose facts were `accepted`, now that it was looked at.
 
     `ood_score` is the distance from what the model was made for, 1.0 at the refusal threshold;
-    `colours` are the pixels of a tile, shape (rows, columns, 3).
+    `colours` are the pixels of a tile, shape (rows, columns, 3); `way` is how a chest radiograph is
+    presented.
     """
+    nothing = blank(quality)
     stain = None if colours is None else colourless(colours)
-    against = tuple(reason for reason in (blank(quality), stain, _too_far(ood_score)) if reason)
+    # Nothing lies on its head where nothing is to be seen.
+    presented = () if way is None or nothing else wrongly_presented(way)
+    reasons = (nothing, stain, *presented, _too_far(ood_score))
+    against = tuple(reason for reason in reasons if reason)
     verdict = Verdict.OUT_OF_DISTRIBUTION if against else by_use.verdict
     return Judgement(verdict, against + by_use.reasons)
 

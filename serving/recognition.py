@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.chest_template import chest_template
 from models.errors import UnusableImageError
 from models.evidence import Heat, heat_of, regions_of
 from models.findings import Decision, Finding, ImageQuality, PreRead, Region, Verdict
@@ -14,7 +15,14 @@ from models.preprocessing import ImageKind, as_input, resize
 from models.radiograph import Radiograph
 from models.tile import Tile
 from serving import tracing
-from serving.gate import Judgement, judge_pixels, judge_use, refuse_unreadable, with_scale
+from serving.gate import (
+    Judgement,
+    judge_pixels,
+    judge_use,
+    of_the_chest_alone,
+    refuse_unreadable,
+    with_scale,
+)
 from serving.image_quality import measure_quality
 from serving.imaging import DEFAULT_LIMITS, ImageLimits, read_radiograph, read_tile
 from serving.inference import Network, NetworkOutput
@@ -81,6 +89,8 @@ class Recognizer:
         self.package = package
         self._network = Network(package, precision)
         self._limits = limits
+        chest = of_the_chest_alone(package.rules, self._spec)
+        self._template = chest_template() if chest else None
 
     def read(self, data: bytes, *, full_resolution: bool = False) -> Reading:
         """Read the image in `data`; whatever the bytes are, the answer is a pre-read.
@@ -123,7 +133,8 @@ class Recognizer:
         position = tuple(self.package.reference.position(embedding, COMPONENTS)[0].tolist())
         colours = radiograph.pixels if isinstance(radiograph, Tile) else None
         with tracing.span(Stage.GATE):
-            judgement = judge_pixels(by_use, quality, score, colours)
+            way = self._template.presented(grid) if self._template else None
+            judgement = judge_pixels(by_use, quality, score, colours, way)
         if judgement.verdict is not Verdict.ACCEPTED:
             refused = self._close(watch, radiograph, judgement, quality=quality, ood_score=score)
             return replace(refused, position=position)

@@ -3,11 +3,13 @@ from dataclasses import replace
 
 import pytest
 
+from models.chest_template import Way
 from models.errors import InputTooLargeError, UnreadableImageError
 from models.findings import ImageQuality, Verdict
-from models.intended_use import Allowed, Range
+from models.intended_use import Allowed, Range, Rule
+from models.preprocessing import InputSpec
 from models.radiograph import AgeSource, RadiographFacts
-from serving.gate import judge_pixels, judge_use, refuse_unreadable
+from serving.gate import judge_pixels, judge_use, of_the_chest_alone, refuse_unreadable
 
 RULES = (
     Allowed("modality", ("CR", "DX")),
@@ -132,3 +134,52 @@ def test_images_for_people_and_those_that_do_not_say_are_accepted(intent: str | 
     judgement = judge_use(RULES, replace(CHILD, presentation_intent=intent))
 
     assert (judgement.verdict, judgement.reasons) == (Verdict.ACCEPTED, ())
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        (Way("upright", inverted=False), []),
+        (Way("upright", inverted=True), [("grey_levels", "inverted", "air dark, bone bright")]),
+        (Way("upside down", inverted=False), [("orientation", "upside down", "upright")]),
+        (
+            Way("turned left", inverted=True),
+            [
+                ("grey_levels", "inverted", "air dark, bone bright"),
+                ("orientation", "turned by a quarter to the left", "upright"),
+            ],
+        ),
+    ],
+    ids=str,
+)
+def test_a_radiograph_that_is_presented_wrongly_is_refused_with_what_to_do(
+    way: Way, told: list[tuple[str, str, str]]
+) -> None:
+    judgement = judge_pixels(judge_use(RULES, CHILD), CLEAR, 0.5, way=way)
+    expected = Verdict.OUT_OF_DISTRIBUTION if told else Verdict.ACCEPTED
+    assert judgement.verdict is expected
+    assert [(r.rule, r.found, r.expected) for r in judgement.reasons] == told
+    assert all(reason.message.en and reason.message.zh for reason in judgement.reasons)
+
+
+def test_of_an_image_that_shows_nothing_only_that_is_told() -> None:
+    way = Way("upside down", inverted=True)
+    nothing = replace(CLEAR, dynamic_range=0.05)
+    judgement = judge_pixels(judge_use(RULES, CHILD), nothing, 0.5, way=way)
+    assert [reason.rule for reason in judgement.reasons] == ["dynamic_range"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "kind", "expected"),
+    [
+        (RULES, "radiograph", True),
+        ((Allowed("body_part", ("CHEST", "ABDOMEN")),), "radiograph", False),
+        ((Range("age_years", 1, 6, 0),), "radiograph", False),
+        (RULES, "tile", False),
+    ],
+)
+def test_only_a_model_for_chests_alone_is_asked_how_the_chest_lies(
+    rules: tuple[Rule, ...], kind: str, expected: bool
+) -> None:
+    intensity = "standardised" if kind == "radiograph" else "centred"
+    assert of_the_chest_alone(rules, InputSpec(224, intensity, kind=kind)) is expected
