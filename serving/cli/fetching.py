@@ -55,16 +55,12 @@ def fetch(
 
     The exit status is 0 if all are queued and, where it is waited for, here.
     """
-    from serving.cli.fetch_orders import order
+    from serving.cli.fetch_orders import order, read_number
+    from serving.fetching.ordering import Order
 
-    ordered = order(
-        source,
-        studies=study or [],
-        accession_number=accession,
-        patient_file=patient_file,
-        priors=priors,
-        urgent=urgent,
-    )
+    patient_id = read_number(patient_file) if patient_file else ""
+    wanted = Order(tuple(study or ()), accession, patient_id, priors, urgent)
+    ordered = order(source, wanted)
     lines = _settled(ordered, wait_s)
     _tell(lines, as_json=json)
     done = all(line.state == "done" for line in lines)
@@ -73,7 +69,9 @@ def fetch(
 
 @node_app.command("fetches")
 def fetches(
-    state: Annotated[str | None, typer.Option(help="Only those: queued, done or failed.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only those: queued, done, cancelled or failed.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 100,
     json: Json = False,
 ) -> None:
@@ -81,6 +79,19 @@ def fetches(
     from serving.fetching.orders import list_fetches
 
     _tell(list_fetches(_engine(), state, limit), as_json=json)
+
+
+@node_app.command("cancel-fetch")
+def cancel(
+    fetch_id: Annotated[str, typer.Argument(help="Identifier, as `node fetches` shows it.")],
+    json: Json = False,
+) -> None:
+    """Give up what is not fetched yet; what has come of it stays."""
+    from serving.cli.fetch_orders import cancel
+
+    cancel(fetch_id)
+    told = {"cancelled": fetch_id}
+    typer.echo(write_json(told) if json else f"{fetch_id} is cancelled.")
 
 
 @node_app.command("retry-fetch")

@@ -6,6 +6,7 @@ from serving.doors import (
     auditing,
     cds_hooks,
     consents,
+    fetching,
     fhir,
     imaging,
     institutions,
@@ -35,6 +36,7 @@ PARTS = (
     fhir.PART,
     cds_hooks.PART,
     imaging.PART,
+    fetching.PART,
 )
 ROUTES = tuple(chain.from_iterable(part.routes for part in PARTS))
 DICOM_SERVICES = tuple(chain.from_iterable(part.dicom_services for part in PARTS))

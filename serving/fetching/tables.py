@@ -14,6 +14,8 @@ class FetchState(StrEnum):
     """To be fetched, or to be tried again after a pause."""
     DONE = "done"
     """Everything that the PACS listed is here."""
+    CANCELLED = "cancelled"
+    """Somebody did not want it any more; what had come by then is here."""
     FAILED = "failed"
     """The PACS refused, does not have it, or was away for too long."""
 

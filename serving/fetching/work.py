@@ -120,7 +120,9 @@ class FetchWork(DBOSConfiguredInstance):
     def give_up(self, fetch_id: str) -> None:
         """Put a fetch on the list of those that failed; its reason stands there already."""
         now = self._tools.clock()
-        self._tools.archive.write(lambda connection: _fail(connection, fetch_id, now))
+        self._tools.archive.write(
+            lambda connection: _end(connection, fetch_id, FetchState.FAILED, now)
+        )
 
     def _try(self, row: Row[Any]) -> Fetched:
         origin = self._tools.origins.get(row.source)
@@ -247,14 +249,15 @@ def _note(connection: Connection, fetch_id: str, tried: Fetched, now: float) -> 
     }
     if tried.listed is not None:
         values |= {"listed": tried.listed, "here": tried.here}
-    if tried.done:
-        values["state"] = FetchState.DONE.value
     connection.execute(FETCHES.update().where(FETCHES.c.id == fetch_id).values(values))
+    if tried.done:
+        _end(connection, fetch_id, FetchState.DONE, now)
 
 
-def _fail(connection: Connection, fetch_id: str, now: float) -> None:
+def _end(connection: Connection, fetch_id: str, state: FetchState, now: float) -> None:
+    """End a fetch, unless somebody has cancelled it meanwhile."""
     connection.execute(
         FETCHES.update()
-        .where(FETCHES.c.id == fetch_id)
-        .values(state=FetchState.FAILED.value, updated_at=now)
+        .where(FETCHES.c.id == fetch_id, FETCHES.c.state == FetchState.QUEUED.value)
+        .values(state=state.value, updated_at=now)
     )

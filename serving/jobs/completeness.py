@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from serving.archive.tables import INSTANCES, SERIES, STUDIES, StudyState
+from serving.fetching.orders import was_urgent
 from serving.jobs.planning import Plan, make_plan
 from serving.jobs.tables import JOBS, JobState
 from serving.privacy import Keyring
@@ -95,7 +96,7 @@ def _queue(connection: Connection, study: Row[Any], plan: Plan, job_id: str, now
             version=study.version + 1,
             last_instance_id=_last_instance(connection, study.id),
             plan=plan.to_json(),
-            urgent=plan.urgent,
+            urgent=plan.urgent or was_urgent(connection, study.institution, study.study_uid, now),
             state=state.value,
             reason="" if plan.readings else " | ".join(plan.why_not),
             attempt=1,

@@ -152,6 +152,7 @@ def test_every_change_of_who_may_do_what_is_among_them() -> None:
             Action.SCORE_RISK,
             Action.READ_CONSENTS,
             Action.EXPORT_PERSON,
+            Action.FETCH_STUDY,
         )
         if not route.path.startswith(own)
     }

@@ -1,172 +1,29 @@
 """Studies fetched from real PACS: Orthanc and DCMTK's dcmqrscp, by every way there is."""
 
-import json
-import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import httpx
-import pydicom
 import pytest
 from pydicom.uid import generate_uid
-from typer.testing import CliRunner
 
-from serving.attached import AttachedService, attached_service
-from serving.cli.app import app
+from serving.attached import AttachedService
+from tests.fetching_node import (
+    Ports,
+    fetched,
+    held,
+    pre_reads,
+    radiographs,
+    study_of,
+    uids_of,
+    upload,
+    zhuzhen,
+)
 from tests.instance_samples import file_of, instance
 from tests.integration.serving.node.conftest import dcmtk
-from tests.orthanc import Orthanc, free_port, needs_orthanc, running_orthanc
-
-EXAMPLE = Path(__file__).parents[4] / "examples" / "child-normal-1.dcm"
-NODE = """
-port: {node}
-sources:
-  - name: by-move
-    institution: local
-    ae_title: ORTHANC
-    quiet_time_s: 600
-    fetch: {{from: "ORTHANC@127.0.0.1:{orthanc}"}}
-  - name: by-get
-    institution: local
-    quiet_time_s: 600
-    fetch: {{from: "ORTHANC@127.0.0.1:{orthanc}", by: c-get}}
-  - name: by-web
-    institution: local
-    quiet_time_s: 600
-    fetch:
-      from: "http://127.0.0.1:{web}/dicom-web"
-      username: reader
-      password_env: TEST_PACS_PASSWORD
-  - name: by-dcmtk
-    institution: local
-    ae_title: QRSCP
-    quiet_time_s: 600
-    fetch: {{from: "QRSCP@127.0.0.1:{dcmtk}"}}
-  - name: away
-    institution: local
-    quiet_time_s: 600
-    fetch: {{from: "http://127.0.0.1:{away}/dicom-web", timeout_s: 2}}
-  - name: stranger
-    institution: local
-    ae_title: STRANGER
-rules:
-  - {{name: chests, when: {{modality: [CR, DX]}}, models: [chest-xray-pneumonia]}}
-"""
-
-
-@dataclass(frozen=True)
-class Ports:
-    node: int
-    dcmtk: int
-    away: int
-
-
-@pytest.fixture(scope="module")
-def ports() -> Ports:
-    return Ports(free_port(), free_port(), free_port())
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory, ports: Ports) -> Iterator[Orthanc]:
-    peers = {"zhuzhen": ["ZHUZHEN", "127.0.0.1", ports.node]}
-    with running_orthanc(tmp_path_factory.mktemp("pacs"), DicomModalities=peers) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def node(
-    tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc, ports: Ports
-) -> Iterator[AttachedService]:
-    home = tmp_path_factory.mktemp("node")
-    text = NODE.format(
-        node=ports.node,
-        orthanc=orthanc.dicom_port,
-        web=orthanc.http_port,
-        dcmtk=ports.dcmtk,
-        away=ports.away,
-    )
-    (home / "node.yaml").write_text(text)
-    environment = {"ZHUZHEN_HOME": str(home), "TEST_PACS_PASSWORD": "not shown"}
-    with (
-        mock.patch.dict(os.environ, environment),
-        (home / "log").open("wb") as log,
-        attached_service(log=log.fileno()) as service,
-    ):
-        yield service
-    assert b"Traceback" not in (home / "log").read_bytes()
-
-
-def radiographs(count: int, **elements: str) -> list[bytes]:
-    """Radiographs of one study, as files."""
-    study, series = generate_uid(), generate_uid()
-    files = []
-    for _ in range(count):
-        dataset = pydicom.dcmread(EXAMPLE)
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        for keyword, value in elements.items():
-            setattr(dataset, keyword, value)
-        stream = pydicom.filebase.DicomBytesIO()
-        dataset.save_as(stream)
-        files.append(stream.getvalue())
-    return files
-
-
-def study_of(file: bytes) -> str:
-    return str(pydicom.dcmread(pydicom.filebase.DicomBytesIO(file)).StudyInstanceUID)
-
-
-def uids_of(files: list[bytes]) -> set[str]:
-    return {
-        str(pydicom.dcmread(pydicom.filebase.DicomBytesIO(file)).SOPInstanceUID) for file in files
-    }
-
-
-def upload(orthanc: Orthanc, files: list[bytes]) -> None:
-    for file in files:
-        httpx.post(f"{orthanc.url}/instances", content=file).raise_for_status()
-
-
-def zhuzhen(*arguments: str, given: str | None = None) -> tuple[int, list[dict[str, object]], str]:
-    """Exit status, lines of JSON and what was told, of one command."""
-    result = CliRunner().invoke(app, [*arguments, "--json"], input=given)
-    lines = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    return result.exit_code, lines, f"{result.output}{result.exception or ''}"
-
-
-def held(node: AttachedService, study: str) -> set[str]:
-    """What of a study a search of the node finds, without what the node made itself."""
-    with httpx.Client(base_url=node.url, headers=node.headers, trust_env=False) as client:
-        answer = client.get(f"/dicom-web/studies/{study}/instances", timeout=30)
-    rows = answer.json() if answer.status_code == 200 else []
-    ours = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.2")
-    return {row["00080018"]["Value"][0] for row in rows if row["00080016"]["Value"][0] in ours}
-
-
-def fetched(node: AttachedService) -> float:
-    """How many instances have come by fetching, new ones or others."""
-    with httpx.Client(base_url=node.url, headers=node.headers, trust_env=False) as client:
-        lines = client.get("/metrics").text.splitlines()
-    counts = [line for line in lines if "instances" in line and 'way="fetch"' in line]
-    return sum(float(line.rpartition(" ")[2]) for line in counts if "_created" not in line)
-
-
-def pre_reads(study: str, seconds: float = 60) -> list[dict[str, object]]:
-    """The jobs of a study, once there are any."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        _, jobs, _ = zhuzhen("jobs", "list")
-        shown = [zhuzhen("jobs", "show", str(job["id"]))[1][0] for job in jobs]
-        found = [job for job in shown if job["study_instance_uid"] == study]
-        if found and all(job["state"] not in ("queued", "running") for job in found):
-            return found
-        time.sleep(0.3)
-    pytest.fail("the study was not read in time")
+from tests.orthanc import Orthanc, free_port, needs_orthanc
 
 
 @needs_orthanc
