@@ -17,7 +17,7 @@ from pydicom.uid import (
 from pynetdicom import AE
 
 from serving.dimse.command import Status
-from serving.dimse.config import DimseConfig
+from serving.dimse.config import CIPHERS, DimseConfig
 from serving.dimse.negotiation import supported_contexts
 from serving.fetching.dimse import FIND, GET, MOST_CLASSES, MOVE, UIDS_AT_ONCE
 from serving.peers import Peer
@@ -323,13 +323,51 @@ Read: all of PS3.3 C.12.1.1.2; in `ISO 2022 IR 58` with and without escape seque
 `ISO_IR 192`, or `GB18030` where the source has `GB18030` or `GBK`."""
 
 
-def _security() -> str:
-    return """## Security
+_TLS = (
+    ("versions", "TLS 1.2 and TLS 1.3, which goes first; no older one"),
+    ("cipher suites of TLS 1.2", f"`{CIPHERS}` in the words of OpenSSL: forward secret, AEAD"),
+    ("cipher suites of TLS 1.3", "those of OpenSSL"),
+    (
+        "certificate of the node",
+        "`tls.certificate` and `tls.key` in `node.yaml`; RSA of 2048 bits or more, or ECDSA",
+    ),
+    (
+        "certificates of callers",
+        "with `tls.client_authorities` each must show one that one of these authorities has "
+        "issued and that is valid now; else nobody is asked",
+    ),
+    (
+        "certificate and AE title",
+        "with `certificate_names` a source's certificate must have one of them as DNS name or "
+        "common name",
+    ),
+    ("port", "the one port of the node; with `tls` nothing is taken on it without TLS"),
+    ("as client", "the same versions; name and authority of the peer are verified"),
+)
+_TURNED_AWAY = (
+    ("no TLS, no certificate, no common version or cipher suite", "`no_acceptable_tls`"),
+    ("certificate of another authority, expired, not valid yet", "`certificate_refused`"),
+    ("certificate of another AE title (A-ASSOCIATE-RJ 1, 1, 3)", "`certificate_of_others`"),
+    ("AE title that is not known (A-ASSOCIATE-RJ 1, 1, 3)", "`caller_not_known`"),
+)
 
-TLS 1.2 or newer on DICOM associations and DICOMweb where it is set up (BCP 195). De-identification:
-the Basic Application Level Confidentiality Profile with options, as
-[deidentification.md](deidentification.md) states. Access control and audit:
-[security.md](security.md)."""
+
+def _security() -> str:
+    return f"""## Security
+
+Secure transport: the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15 B.12)
+on DICOM associations, as server and client, where it is set up. The modified profile (B.13) and the
+retired ones are not claimed.
+
+{_table(("TLS", "what is configured"), _TLS)}
+
+Who is turned away is told by the TLS alert or the rejection, and leaves an audit event:
+
+{_table(("turned away", "reason on record"), _TURNED_AWAY)}
+
+DICOMweb: TLS 1.2 or newer, too. De-identification: the Basic Application Level Confidentiality
+Profile with options, as [deidentification.md](deidentification.md) states. Access control and
+audit: [security.md](security.md)."""
 
 
 def _codes() -> str:

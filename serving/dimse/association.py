@@ -2,9 +2,10 @@
 
 import logging
 import socket
+import ssl
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from models.errors import ZhuzhenError
@@ -18,7 +19,7 @@ from serving.dimse.command import (
     Status,
     answer_to,
 )
-from serving.dimse.config import DimseConfig
+from serving.dimse.config import DimseConfig, names_of
 from serving.dimse.negotiation import (
     NOT_ADMITTED,
     NOT_NOW,
@@ -51,7 +52,10 @@ class Peer:
     """Who is at the other end."""
 
     ae_title: str
+    """Empty as long as it is not known."""
     address: str
+    certificate_names: frozenset[str] = frozenset()
+    """Of its certificate, where it had to show one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Handler(Protocol):
         """
 
     def reject(self, peer: Peer, why: str) -> None:
-        """Take note that an association was rejected."""
+        """Take note that a connection or an association was rejected; `why` is a machine name."""
 
     def store(self, incoming: Incoming) -> Answer:
         """Keep an instance; success only once it is kept."""
@@ -152,13 +156,13 @@ class Association:
     def __init__(
         self,
         connection: Connection,
-        address: str,
+        peer: Peer,
         config: DimseConfig,
         handler: Handler,
         budget: Budget,
     ) -> None:
         self._connection = connection
-        self._peer = Peer("", address)
+        self._peer = peer
         self._config = config
         self._handler = handler
         self._budget = budget
@@ -189,7 +193,7 @@ class Association:
             if opened:
                 self._handler.leave(self._peer, self._stored, why)
             elif why:
-                self._handler.reject(self._peer, why)
+                self._handler.reject(self._peer, "protocol_broken")
 
     def _open(self, refusal: Rejection | None) -> bool:
         self._connection.deadline = time.monotonic() + self._config.association_timeout_s
@@ -199,16 +203,18 @@ class Association:
         header = bytes((kind, 0)) + len(body).to_bytes(4, "big")
         request = read_request(header + bytes(body))
         agreed: Agreement | Rejection
-        agreed = refusal or negotiate(request, self._peer.address, self._config)
+        agreed = refusal or negotiate(
+            request, self._peer.address, self._config, self._peer.certificate_names
+        )
         if isinstance(agreed, Rejection):
             self._connection.write(agreed.unit())
-            self._handler.reject(self._peer, agreed.words)
+            self._handler.reject(self._peer, agreed.why)
             return False
-        self._peer = Peer(agreed.caller.ae_title, self._peer.address)
+        self._peer = replace(self._peer, ae_title=agreed.caller.ae_title)
         refused = self._admission()
         if refused is not None:
             self._connection.write(refused.unit())
-            self._handler.reject(self._peer, refused.words)
+            self._handler.reject(self._peer, refused.why)
             return False
         self._contexts = agreed.contexts
         self._connection.write(agreed.unit)
@@ -338,8 +344,10 @@ def serve_connection(
     with peer:
         try:
             address = str(peer.getpeername()[0])
+            certificate = peer.getpeercert() if isinstance(peer, ssl.SSLSocket) else None
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             return
         connection = Connection(peer, max_pdu=config.max_pdu_bytes, idle_s=config.idle_timeout_s)
-        Association(connection, address, config, handler, budget).run(refusal)
+        who = Peer("", address, names_of(certificate))
+        Association(connection, who, config, handler, budget).run(refusal)

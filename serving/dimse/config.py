@@ -2,13 +2,18 @@
 
 import ipaddress
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from models.errors import ZhuzhenError
 
 _LONGEST_AE_TITLE = 16
+CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2, in OpenSSL's words: what RFC 9325, section 4.2, recommends, and ChaCha20 (RFC 7905).
+Those of TLS 1.3 are all of this kind. Level 2 asks for RSA keys of 2048 bits."""
 
 
 class DimseSettingError(ZhuzhenError, ValueError):
@@ -22,6 +27,8 @@ class Caller:
     ae_title: str
     addresses: tuple[str, ...] = ()
     """Addresses or networks such as `10.1.0.0/16`; empty: from anywhere that can connect."""
+    certificate_names: tuple[str, ...] = ()
+    """Names of which its certificate must have one; empty: any certificate that is let in."""
 
     def __post_init__(self) -> None:
         _check_ae_title(self.ae_title)
@@ -49,7 +56,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Certificate of the listener (PS3.15 annex B.12: BCP 195 TLS)."""
+    """Certificate of the listener (PS3.15 B.12: BCP 195 RFC 8996, 9325 TLS)."""
 
     certificate: Path
     key: Path
@@ -64,6 +71,7 @@ class Tls:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
         try:
             context.load_cert_chain(self.certificate, self.key)
             if self.client_authorities is not None:
@@ -107,6 +115,12 @@ class DimseConfig:
 
     def __post_init__(self) -> None:
         _check_ae_title(self.ae_title)
+        asks = any(caller.certificate_names for caller in self.callers)
+        if asks and (self.tls is None or self.tls.client_authorities is None):
+            raise DimseSettingError(
+                "A source has certificate_names, but nobody is asked for a certificate; set tls "
+                "with client_authorities."
+            )
         if self.max_associations < 1:
             raise DimseSettingError(
                 f"At most {self.max_associations} associations are allowed; expected 1 or more."
@@ -124,3 +138,15 @@ def _check_ae_title(title: str) -> None:
             f"{title!r} is not an AE title; expected 1 to {_LONGEST_AE_TITLE} printable ASCII "
             "characters without backslash (PS3.5, VR AE)."
         )
+
+
+def names_of(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the names that a verified certificate is for, in lower case: DNS names, common name.
+
+    `certificate` is as `ssl.SSLSocket.getpeercert` gives it.
+    """
+    found = certificate or {}
+    alternative = [name for kind, name in found.get("subjectAltName", ()) if kind == "DNS"]
+    subject = [pair for part in found.get("subject", ()) for pair in part]
+    common = [name for kind, name in subject if kind == "commonName"]
+    return frozenset(name.lower() for name in (*alternative, *common))

@@ -9,7 +9,7 @@ import threading
 from types import TracebackType
 
 from models.errors import ZhuzhenError
-from serving.dimse.association import Budget, Handler, serve_connection
+from serving.dimse.association import Budget, Handler, Peer, serve_connection
 from serving.dimse.config import DimseConfig
 from serving.dimse.negotiation import TOO_MANY, Rejection
 from serving.faults import place_of
@@ -124,12 +124,20 @@ class Listener:
         if self._tls is None:
             return peer
         try:
+            address = str(peer.getpeername()[0])
             peer.settimeout(self._config.association_timeout_s)
             return self._tls.wrap_socket(peer, server_side=True)
+        except ssl.SSLCertVerificationError:
+            # Expired, of another authority, not for this use: the peer is told by an alert.
+            self._turn_away(peer, address, "certificate_refused")
         except (ssl.SSLError, OSError):
-            peer.close()
-            _LOG.info("A connection without acceptable TLS was closed")
-            return None
+            self._turn_away(peer, address, "no_acceptable_tls")
+        return None
+
+    def _turn_away(self, peer: socket.socket, address: str, why: str) -> None:
+        peer.close()
+        _LOG.info("A connection was closed: %s", why)
+        self._handler.reject(Peer("", address), why)
 
 
 def _listen(config: DimseConfig) -> socket.socket:

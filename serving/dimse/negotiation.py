@@ -42,20 +42,22 @@ class Rejection:
     result: int
     source: int
     reason: int
-    words: str
-    """Why, without anything of the sender's."""
+    why: str
+    """A machine name for the audit record."""
 
     def unit(self) -> bytes:
         """Return the encoded unit."""
         return struct.pack(">BxLxBBB", 3, 4, self.result, self.source, self.reason)
 
 
-CALLER_NOT_KNOWN = Rejection(1, 1, 3, "calling AE title or address not known")
-CALLED_NOT_KNOWN = Rejection(1, 1, 7, "called AE title is not ours")
-CONTEXT_NOT_SUPPORTED = Rejection(1, 1, 2, "application context not supported")
-TOO_MANY = Rejection(2, 3, 2, "too many associations")
-NOT_ADMITTED = Rejection(1, 1, 1, "not permitted by policy")
-NOT_NOW = Rejection(2, 3, 1, "nothing can be recorded now")
+CALLER_NOT_KNOWN = Rejection(1, 1, 3, "caller_not_known")
+CERTIFICATE_OF_OTHERS = Rejection(1, 1, 3, "certificate_of_others")
+"""Whoever calls under this AE title has another certificate."""
+CALLED_NOT_KNOWN = Rejection(1, 1, 7, "called_not_known")
+CONTEXT_NOT_SUPPORTED = Rejection(1, 1, 2, "context_not_supported")
+TOO_MANY = Rejection(2, 3, 2, "too_many")
+NOT_ADMITTED = Rejection(1, 1, 1, "not_permitted")
+NOT_NOW = Rejection(2, 3, 1, "not_recorded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,13 @@ def read_request(unit: bytes) -> A_ASSOCIATE:
         ) from None
 
 
-def negotiate(request: A_ASSOCIATE, address: str, config: DimseConfig) -> Agreement | Rejection:
-    """Answer an association request from `address`."""
+def negotiate(
+    request: A_ASSOCIATE,
+    address: str,
+    config: DimseConfig,
+    certificate_names: frozenset[str] = frozenset(),
+) -> Agreement | Rejection:
+    """Answer an association request from `address`, whose certificate has these names."""
     if request.application_context_name != _APPLICATION_CONTEXT:
         return CONTEXT_NOT_SUPPORTED
     if request.called_ae_title.strip() != config.ae_title:
@@ -94,6 +101,8 @@ def negotiate(request: A_ASSOCIATE, address: str, config: DimseConfig) -> Agreem
     caller = _caller(request.calling_ae_title.strip(), address, config)
     if caller is None:
         return CALLER_NOT_KNOWN
+    if caller.certificate_names and certificate_names.isdisjoint(caller.certificate_names):
+        return CERTIFICATE_OF_OTHERS
     try:
         return _accept(request, caller, config)
     except Exception:  # noqa: BLE001 - as in read_request

@@ -10,9 +10,9 @@ from serving.access import ANONYMOUS, Access, Guard
 from serving.archive import Archive
 from serving.archive.entries import text_of, unsealed
 from serving.archive.tables import STUDIES
-from serving.audit import AuditUnavailableError
+from serving.audit import AuditUnavailableError, Outcome
 from serving.jobs.tables import JOBS
-from serving.policy import Action, Actor, ActorKind, Role, Target, may_ever
+from serving.policy import Action, Actor, ActorKind, Role, Target
 from serving.privacy import Keyring, pseudonym_of
 from serving.problems import Problem
 from serving.routing import Source
@@ -56,8 +56,8 @@ class Gatekeeper:
         access = self._as_source(source, address)
         return _refusal(access, access.own("study")) is None
 
-    def turn_away(self, address: str) -> None:
-        """Record that somebody unknown, or unwelcome, was rejected.
+    def turn_away(self, address: str, why: str) -> None:
+        """Record that somebody unknown, or unwelcome, was rejected; `why` is a machine name.
 
         Raises:
             AuditUnavailableError: it cannot be recorded.
@@ -65,7 +65,7 @@ class Gatekeeper:
         access = self._guard.act(ANONYMOUS, "c-store", Action.STORE_IMAGES)
         access.source_address = address
         with _told_by_the_record():
-            access.note(may_ever(ANONYMOUS, Action.STORE_IMAGES), Target("none"))
+            access.note_result(Outcome.DENIED, why)
         access.settle()
 
     def received(self, source: Source, study_id: int) -> None:

@@ -52,9 +52,9 @@ class Storing:
             raise TryLaterError(str(error)) from error
 
     def reject(self, peer: Peer, why: str) -> None:
-        """Record a rejected association; why is in the counter of the metrics."""
+        """Record a rejected connection or association."""
         try:
-            self._gatekeeper.turn_away(peer.address)
+            self._gatekeeper.turn_away(peer.address, why)
         except AuditUnavailableError:
             # Nothing was opened or done; the caller is told so already.
             _LOG.error("A rejected association could not be recorded (%s)", why)

@@ -35,6 +35,8 @@ class Source:
     ae_title: str | None = None
     """Its calling AE title; None for one that sends by DICOMweb alone."""
     addresses: tuple[str, ...] = ()
+    certificate_names: tuple[str, ...] = ()
+    """Of which its certificate must have one: who else has a certificate is not this source."""
     quiet_time_s: float = _DEFAULT_QUIET_S
     """Seconds without a new instance after which a study counts as complete."""
     expected_instances: int | None = None
@@ -140,7 +142,13 @@ def _check(content: Any, lines: _Lines) -> None:
 
 def _node(content: Mapping[str, Any], lines: _Lines, folder: Path) -> Node:
     sources = tuple(
-        Source(**{**entry, "addresses": tuple(entry.get("addresses", ()))})
+        Source(
+            **{
+                **entry,
+                "addresses": tuple(entry.get("addresses", ())),
+                "certificate_names": tuple(entry.get("certificate_names", ())),
+            }
+        )
         for entry in content.get("sources", ())
     )
     destinations = {entry["name"]: entry for entry in content.get("destinations", ())}
@@ -227,7 +235,8 @@ def _listener(
         if source.ae_title is None:
             continue
         try:
-            callers.append(Caller(source.ae_title, source.addresses))
+            names = tuple(name.lower() for name in source.certificate_names)
+            callers.append(Caller(source.ae_title, source.addresses, names))
         except DimseSettingError as error:
             raise lines.error(("sources", index), str(error)) from None
     try:
