@@ -7,10 +7,8 @@ nothing and shows no secret.
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -22,6 +20,8 @@ from serving.audit.anchor import Anchor
 from serving.audit.opening import ANCHOR, anchor_path, audit_url
 from serving.audit.tables import has_schema, missing_triggers
 from serving.certificates import faults_of_certificate
+from serving.check import Check, Look, State
+from serving.checked_files import cds_clients, node_file
 from serving.listening import CERTIFICATE, KEY
 from serving.names import Names
 from serving.privacy import Keyring
@@ -39,33 +39,10 @@ _OLD_KEY = timedelta(days=366)
 _LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 
-class State(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARNING = "warning"
-    """It works, but not as well kept as patients' data should be."""
-    ERROR = "error"
-    """Something promised does not hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    state: State
-    message: Text
-    """What was found, and what to do."""
-
-
 def examine(home: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Check]:
     """Look at the installation in `home`."""
-    for look in (_home, _master_key, _keyring, _database, _audit, _anchor, _tls, _disk, _programs):
+    for look in _LOOKS:
         yield from _guarded(look, home, environment)
-
-
-Look = Callable[[Path, Mapping[str, str]], Iterator[Check]]
 
 
 def _guarded(look: Look, home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
@@ -74,7 +51,7 @@ def _guarded(look: Look, home: Path, environment: Mapping[str, str]) -> Iterator
     except (ZhuzhenError, OSError, SQLAlchemyError, ValueError) as error:
         # Messages of drivers may hold addresses with passwords; those of this project do not.
         told = str(error) if isinstance(error, ZhuzhenError) else type(error).__name__
-        name = look.__name__.lstrip("_")
+        name = getattr(look, "__name__", "check").lstrip("_")
         yield Check(name, State.ERROR, Text(told, f"检查失败：{told}"))
 
 
@@ -295,3 +272,9 @@ def _programs(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
                 f"zhuzhen backup 需要 {'、'.join(missing)}（软件包 postgresql-client）。",
             ),
         )
+
+
+_LOOKS: tuple[Look, ...] = (
+    *(_home, _master_key, _keyring, _database, _audit, _anchor, _tls, _disk, _programs),
+    *(node_file, cds_clients),
+)

@@ -71,7 +71,7 @@ class Stage(StrEnum):
 
 
 class Attribute(StrEnum):
-    """What may be said of a span: nothing else is."""
+    """What may be said of a span: nothing else leaves the process (`serving.listed_spans`)."""
 
     METHOD = "http.request.method"
     ROUTE = "http.route"
@@ -112,19 +112,28 @@ def exporting(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
         return
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+    from opentelemetry.sdk.trace.export import (
+        BatchSpanProcessor,
+        ConsoleSpanExporter,
+        SpanExporter,
+    )
+
+    from serving.listed_spans import ListedSpans
 
     about = {"service.version": version("zhuzhen")}
     if not environment.get(OTEL_SERVICE_NAME):
         about["service.name"] = "zhuzhen"
     provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
+    out: SpanExporter
     if exporter == "console":
         # Standard output is for answers of commands.
-        provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=sys.stderr)))
+        out = ConsoleSpanExporter(out=sys.stderr)
     else:
         from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        out = OTLPSpanExporter()
+    listed = ListedSpans(out, [attribute.value for attribute in Attribute])
+    provider.add_span_processor(BatchSpanProcessor(listed))
     _tracer = provider.get_tracer("zhuzhen", version("zhuzhen"))
     try:
         yield

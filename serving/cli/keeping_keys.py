@@ -9,8 +9,9 @@ from models.store import home
 from serving.answers import write_json
 from serving.audit import Action, AuditEvent, Category, Outcome, Purpose
 from serving.audit.opening import recording
+from serving.check import State
 from serving.cli.answers_table import console_for_people
-from serving.doctor import State, examine
+from serving.doctor import examine
 from serving.identity.local import operator
 from serving.objects import open_objects
 from serving.privacy import Keyring, open_keyring

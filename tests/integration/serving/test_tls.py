@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from serving.doctor import Check, State, examine
+from serving.check import Check, State
+from serving.doctor import examine
 from tests.certificates import NAME, make_certificate
 
 

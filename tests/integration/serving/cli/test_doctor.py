@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from serving.archive import Archive, Origin
 from serving.audit.opening import audit_engine
+from serving.check import State
 from serving.cli import keeping_keys
 from serving.cli.app import app
-from serving.doctor import State, examine
+from serving.doctor import examine
 from serving.objects import open_objects
 from serving.privacy import open_keyring
 from serving.privacy.master_keys import new_master_key
