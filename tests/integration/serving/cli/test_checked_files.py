@@ -81,9 +81,11 @@ def test_what_cannot_be_used_is_told(tmp_path: Path, text: str | bytes, told: st
 
 def test_keys_of_record_systems_that_end(tmp_path: Path) -> None:
     def key(name: str, days: float | None) -> dict[str, object]:
-        public = dict(ECKey.generate_key("P-256", private=False).as_dict(private=False))
-        ends = {} if days is None else {"exp": int(time.time() + days * 86400)}
-        return public | {"kid": name} | ends
+        found: dict[str, object] = {}
+        found.update(ECKey.generate_key("P-256", private=False).as_dict(private=False), kid=name)
+        if days is not None:
+            found["exp"] = int(time.time() + days * 86400)
+        return found
 
     keys = [key("old", -3), key("soon", 10), key("later", 400), key("open", None)]
     client = {"name": "ehr", "issuer": "https://ehr.example", "institution": "local", "keys": keys}
