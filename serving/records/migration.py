@@ -47,10 +47,11 @@ class Migrations:
 RECORDS = Migrations(_FOLDER / "versions", "alembic_version")
 
 
-def upgrade(engine: Engine, migrations: Migrations = RECORDS) -> None:
+def upgrade(engine: Engine, migrations: Migrations = RECORDS) -> bool:
     """Create or change the tables, in one transaction; does nothing where they are current.
 
-    Several processes may call it at once: one does it, the others wait.
+    Several processes may call it at once: one does it, the others wait. Returns whether it was this
+    call that changed them.
 
     Raises:
         DatabaseError: a newer version of the service has changed them.
@@ -60,7 +61,7 @@ def upgrade(engine: Engine, migrations: Migrations = RECORDS) -> None:
     with engine.connect() as connection:
         found = migrations.revision(connection)
     if found == newest:
-        return
+        return False
     known = {script.revision for script in scripts.walk_revisions()}
     if found is not None and found not in known:
         raise DatabaseError(
@@ -71,6 +72,9 @@ def upgrade(engine: Engine, migrations: Migrations = RECORDS) -> None:
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        if migrations.revision(connection) == newest:
+            return False
         config = migrations.config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    return True

@@ -1,36 +1,94 @@
 """The migrations make the tables that the code has, on both databases."""
 
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner
 
+from serving.audit.tables import METADATA as AUDIT_METADATA
+from serving.audit.tables import MIGRATIONS as AUDIT_MIGRATIONS
+from serving.cli.app import app
 from serving.identity.accounts import find_account
 from serving.identity.records import Institution, Tier
 from serving.records import DatabaseError, open_engine, upgrade
-from serving.records.migration import RECORDS
+from serving.records.migration import RECORDS, Migrations
 from serving.records.tables import METADATA
 
 
-def test_migrated_tables_are_those_of_the_code(database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("migrations", "metadata"),
+    [(RECORDS, METADATA), (AUDIT_MIGRATIONS, AUDIT_METADATA)],
+    ids=["records", "audit"],
+)
+def test_migrated_tables_are_those_of_the_code(
+    database_url: str, migrations: Migrations, metadata: MetaData
+) -> None:
     engine = open_engine(database_url)
-    upgrade(engine)
-    upgrade(engine)
+    assert upgrade(engine, migrations)
+    assert not upgrade(engine, migrations)
 
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        ours = [
-            change for change in compare_metadata(context, METADATA) if "audit" not in str(change)
-        ]
+        opts = {"compare_type": True, "version_table": migrations.version_table}
+        context = MigrationContext.configure(connection, opts=opts)
+        differences = compare_metadata(context, metadata)
     engine.dispose()
 
-    assert ours == []
+    assert metadata.tables
+    assert differences == []
+
+
+def test_of_several_that_open_an_installation_at_once_one_migrates(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Both databases, the keys and the audit record, by processes of their own."""
+    environment = os.environ | {
+        "ZHUZHEN_HOME": str(tmp_path / "home"),
+        "ZHUZHEN_DATABASE_URL": database_url,
+    }
+    command = [sys.executable, "-m", "tests.migrating"]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(4)
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, [error for _, error in told]
+    migrated = [json.loads(out) for out, _ in told]
+    assert sum(each["records"] for each in migrated) == 1
+    assert sum(each["audit"] for each in migrated) == 1
+    with mock.patch.dict(os.environ, environment):
+        verified = CliRunner().invoke(app, ["audit", "verify", "--json"])
+    assert verified.exit_code == 0, verified.output
+    assert json.loads(verified.stdout)["events"] == 4
 
 
 def test_migrations_are_one_line() -> None:
