@@ -15,6 +15,7 @@ from models.errors import ZhuzhenError
 from serving.archive import Archive, Origin
 from serving.archive.file_meta import open_file
 from serving.jobs.delivering import Sender
+from serving.jobs.heartbeat import DEAD_AFTER_S
 from serving.jobs.listing import JobLine, list_jobs
 from serving.jobs.reading import StudyReader
 from serving.jobs.tables import PRE_READS
@@ -69,22 +70,34 @@ class Pacs:
 class Bench:
     """A node without its doors."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, url: str | None = None) -> None:
+        """With the records at `url`, and the jobs on the same kind of database; by default SQLite.
+
+        On PostgreSQL it is one database, as in an installation.
+        """
         keyring = open_keyring(home)
         self.home = home
-        self.engine = open_engine(f"sqlite:///{home}/records.sqlite3")
+        self.engine = open_engine(url or f"sqlite:///{home}/records.sqlite3")
+        on_sqlite = self.engine.dialect.name == "sqlite"
+        self._jobs_url = url if url and not on_sqlite else f"sqlite:///{home}/jobs.sqlite3"
         upgrade(self.engine)
         self.archive = Archive(self.engine, open_objects(home, keyring), keyring)
         self.pacs = Pacs()
         self.reader = StudyReader(self.archive, SHELF)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.archive.close()
+        self.engine.dispose()
 
     def worker(
         self,
         text: str = NODE,
         senders: Mapping[str, Sender] | None = None,
         hooks: Hooks | None = None,
+        dead_after_s: float = DEAD_AFTER_S,
     ) -> Worker:
-        config = WorkerConfig(f"sqlite:///{self.home}/jobs.sqlite3", self.home)
+        config = WorkerConfig(self._jobs_url, self.home, dead_after_s=dead_after_s)
         node = parse_node(text)
         leaving = Leaving(self.archive, SHELF, node.destinations, self.home)
         found = {"pacs": self.pacs, **(senders or {})}
@@ -103,7 +116,7 @@ class Bench:
             found = select(PRE_READS.c.version).where(PRE_READS.c.is_current)
             return list(connection.execute(found).scalars())
 
-    def settled(self, count: int) -> list[JobLine]:
+    def settled(self, count: int, seconds: float = 60) -> list[JobLine]:
         """Wait until `count` jobs and all their deliveries have ended."""
 
         def ended() -> list[JobLine]:
@@ -112,7 +125,7 @@ class Bench:
             waits = any(open_ends & {line.state, *line.deliveries.values()} for line in lines)
             return [] if waits or len(lines) < count else lines
 
-        return eventually(ended)
+        return eventually(ended, seconds)
 
 
 SHELF = Shelf()

@@ -11,12 +11,16 @@ from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from models.errors import ZhuzhenError
 from serving.records import writing
 
 Result = TypeVar("Result")
 _MOST_TOGETHER = 64
+_ATTEMPTS = 5
+_CROSSED = ("40001", "40P01")
+"""serialization_failure and deadlock_detected, of PostgreSQL's table of error codes."""
 
 
 class LedgerClosedError(ZhuzhenError):
@@ -98,18 +102,26 @@ class Ledger:
                 batch = [self._waiting.popleft() for _ in range(count)]
             self._commit(batch)
 
-    def _commit(self, batch: list[_Entry[object]]) -> None:
+    def _commit(self, batch: list[_Entry[object]], attempt: int = 1) -> None:
         """Commit a batch; where one of it fails, each alone, so that it fails for itself."""
         try:
             with writing(self._engine, synced=any(entry.synced for entry in batch)) as connection:
                 for entry in batch:
                     entry.run(connection)
         except Exception as error:  # noqa: BLE001 - it is handed to whoever waits
-            if len(batch) == 1:
+            if len(batch) == 1 and (attempt == _ATTEMPTS or not _was_crossed(error)):
                 batch[0].future.set_exception(error)
                 return
             for entry in batch:
-                self._commit([entry])
+                self._commit([entry], attempt + 1 if len(batch) == 1 else 1)
             return
         for entry in batch:
             entry.settle()
+
+
+def _was_crossed(error: Exception) -> bool:
+    """Whether another process wrote the same at the same time: the next try sees what it wrote."""
+    if isinstance(error, IntegrityError):
+        return True
+    found = error.orig if isinstance(error, DBAPIError) else None
+    return getattr(found, "sqlstate", None) in _CROSSED

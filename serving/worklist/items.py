@@ -88,16 +88,13 @@ class Worklist:
         Raises:
             Problem: 400, 404, 409.
         """
-        row = self._require(uid)
+        row = self._require(uid, to_change=True)
         require_change(_held(row), wanted, transaction_uid)
-        # Two may claim at once: the database lets one of them.
-        changed = self._connection.execute(
+        self._connection.execute(
             update(WORKITEMS)
-            .where(WORKITEMS.c.id == row.id, WORKITEMS.c.state == row.state)
+            .where(WORKITEMS.c.id == row.id)
             .values(state=wanted.value, transaction_uid=transaction_uid, updated_at=time.time())
         )
-        if changed.rowcount != 1:
-            raise Problem(HTTPStatus.CONFLICT, "Somebody else has just claimed the work item.")
         self._tell(uid, [state_report(uid, _shown(uid, wanted, self._attributes(row)))])
 
     def amend(self, uid: str, attributes: Attributes, transaction_uid: str) -> None:
@@ -111,7 +108,7 @@ class Worklist:
                 HTTPStatus.BAD_REQUEST,
                 "State, Transaction UID and SOP Instance UID are not changed by an update.",
             )
-        row = self._require(uid)
+        row = self._require(uid, to_change=True)
         require_claim(_held(row), transaction_uid)
         if State(row.state) in _ENDED:
             raise Problem(HTTPStatus.CONFLICT, f"The work item is {row.state} already.")
@@ -135,7 +132,7 @@ class Worklist:
             raise Problem(
                 HTTPStatus.CONFLICT, "The work item is a job of this node, which carries it out."
             )
-        row = self._require(uid)
+        row = self._require(uid, to_change=True)
         if State(row.state) in _ENDED:
             raise Problem(HTTPStatus.CONFLICT, f"The work item is {row.state} already.")
         reports = [cancel_report(uid, asked, requesting_ae)]
@@ -192,15 +189,18 @@ class Worklist:
         items = {row.uid: self._told(row) for row in rows}
         return items | jobs_as_items(self._connection, self._institution)
 
-    def _find(self, uid: str) -> Any:
+    def _find(self, uid: str, *, to_change: bool = False) -> Any:
+        found = select(WORKITEMS).where(
+            WORKITEMS.c.institution == self._institution, WORKITEMS.c.uid == uid
+        )
+        # Two may want to change it at once: the second sees what the first has made of it. SQLite
+        # has one writer at a time, and no words for this.
         return self._connection.execute(
-            select(WORKITEMS).where(
-                WORKITEMS.c.institution == self._institution, WORKITEMS.c.uid == uid
-            )
+            found.with_for_update() if to_change else found
         ).one_or_none()
 
-    def _require(self, uid: str) -> Any:
-        row = self._find(uid)
+    def _require(self, uid: str, *, to_change: bool = False) -> Any:
+        row = self._find(uid, to_change=to_change)
         if row is None:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no work item with this UID to work on.")
         return row

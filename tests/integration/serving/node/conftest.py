@@ -94,7 +94,5 @@ def running_node(home: Path, log_path: Path) -> Iterator[RunningNode]:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """An archive and what carries out jobs on it, in this process."""
-    found = Bench(tmp_path)
-    yield found
-    found.archive.close()
-    found.engine.dispose()
+    with contextlib.closing(Bench(tmp_path)) as found:
+        yield found

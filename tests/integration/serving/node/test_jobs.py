@@ -1,7 +1,10 @@
 """Jobs, as the node carries them out: real models and results, a sender that fails when told."""
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydicom.uid import generate_uid
@@ -9,6 +12,13 @@ from pydicom.uid import generate_uid
 from models.errors import ZhuzhenError
 from serving.jobs.listing import list_jobs, retry_job, show_job
 from tests.node_bench import AwayError, Bench, eventually, radiograph
+
+
+@pytest.fixture
+def bench(tmp_path: Path, database_url: str) -> Iterator[Bench]:
+    """On each database in turn."""
+    with contextlib.closing(Bench(tmp_path, database_url)) as found:
+        yield found
 
 
 def test_late_instances_give_a_new_version_that_names_the_old(bench: Bench) -> None:
@@ -105,6 +115,10 @@ def test_urgent_goes_before_routine(bench: Bench) -> None:
     assert order.index(urgent) <= 1
 
 
-def test_one_process_carries_out_jobs_on_sqlite(bench: Bench) -> None:
-    with bench.worker(), pytest.raises(ZhuzhenError, match="Another process"):
+def test_one_process_carries_out_jobs_on_sqlite(tmp_path: Path) -> None:
+    with (
+        contextlib.closing(Bench(tmp_path)) as bench,
+        bench.worker(),
+        pytest.raises(ZhuzhenError, match="Another process"),
+    ):
         bench.worker().__enter__()

@@ -1,6 +1,7 @@
 """The worklist over UPS-RS."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -65,3 +66,12 @@ def test_bodies_that_are_no_data_set(http: httpx.Client, content: bytes) -> None
     answer = http.post(f"/dicom-web/workitems?{generate_uid()}", content=content)
     assert answer.status_code == 400
     assert http.get(f"/dicom-web/workitems/{generate_uid()}").status_code == 404
+
+
+def test_of_many_who_claim_at_once_one_gets_it(http: httpx.Client) -> None:
+    uid = create(http)
+    claims = [claim("IN PROGRESS", str(generate_uid())) for _ in range(8)]
+    place = f"/dicom-web/workitems/{uid}/state"
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda each: http.put(place, json=each), claims))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
