@@ -6,6 +6,8 @@ database: the study is closed only if it is as it was when it was looked at. Wha
 opens it anew, and the next version of the pre-read replaces this one.
 """
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +45,32 @@ def open_studies(connection: Connection) -> list[Row[Any]]:
     return list(found)
 
 
-def is_complete(study: Row[Any], source: Source, now: float) -> bool:
+class QuietTimes:
+    """How long nothing has come of each open study, by a clock that nobody sets.
+
+    The records say when the last instance came by the clock on the wall. One that is put forward by
+    an hour would end every study that is being sent, one that is put back would keep all waiting.
+    So it is counted from when a study was first found as it is; after a start, from then.
+    """
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady = steady
+        self._found: dict[int, tuple[tuple[Any, ...] | None, float]] = {}
+
+    def of(self, studies: Sequence[Row[Any]]) -> list[float]:
+        """Return the seconds for each of the open studies; others are forgotten."""
+        now = self._steady()
+        found: dict[int, tuple[tuple[Any, ...] | None, float]] = {}
+        for study in studies:
+            as_it_is = (study.instances, study.version, study.last_received_at)
+            before = self._found.get(study.id, (None, now))
+            found[study.id] = before if before[0] == as_it_is else (as_it_is, now)
+        self._found = found
+        return [now - found[study.id][1] for study in studies]
+
+
+def is_complete(study: Row[Any], source: Source, quiet_s: float) -> bool:
     """Whether everything of a study of `source` is here, as far as can be known."""
-    quiet_s = now - study.last_received_at
     expected = study.expected or source.expected_instances
     if expected is None or study.instances > expected:
         return bool(quiet_s >= source.quiet_time_s)

@@ -20,7 +20,13 @@ from sqlalchemy import Connection, Row, Table, select
 from models.errors import ZhuzhenError
 from serving.archive import Archive
 from serving.faults import place_of
-from serving.jobs.completeness import Closed, close_study, is_complete, open_studies
+from serving.jobs.completeness import (
+    Closed,
+    QuietTimes,
+    close_study,
+    is_complete,
+    open_studies,
+)
 from serving.jobs.delivering import Sender
 from serving.jobs.heartbeat import DEAD_AFTER_S, Heartbeat
 from serving.jobs.reading import StudyReader
@@ -130,6 +136,7 @@ class Worker:
         self._stopping = threading.Event()
         self._lock: IO[bytes] | None = None
         self._looked_at = time.monotonic()
+        self._quiet = QuietTimes()
         self._untold: deque[Closed] = deque()
         """Complete studies that have not been told of yet."""
         self._tools = Tools(archive, reader, senders, node.destinations, leaving, self._hooks)
@@ -207,9 +214,9 @@ class Worker:
         now = self._clock()
         with self._archive.engine.connect() as connection:
             studies = open_studies(connection)
-        for study in studies:
+        for study, quiet_s in zip(studies, self._quiet.of(studies), strict=True):
             source = self._node.source_of(study.source) or Source(study.source, study.institution)
-            if not is_complete(study, source, now):
+            if not is_complete(study, source, quiet_s):
                 continue
             closed = self._archive.write(self._closing(study, now))
             if closed is not None:

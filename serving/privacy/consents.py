@@ -123,7 +123,7 @@ class Consents:
                 f"The consent is {state_of(asked)} already. / 该同意已撤回或已到期。"
             )
         now = datetime.now(UTC)
-        same = _in_force(asked.patient, owner, Purpose(asked.purpose), asked.recipient, now)
+        same = _not_withdrawn(asked.patient, owner, Purpose(asked.purpose), asked.recipient)
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             ended = list(session.scalars(select(Consent).where(*same).with_for_update()))
             for consent in ended:
@@ -159,17 +159,25 @@ def state_of(consent: Consent) -> ConsentState:
     return ConsentState.ACTIVE
 
 
-def _in_force(
-    patient: str, owner: str, purpose: Purpose, recipient: str | None, now: datetime
+def _not_withdrawn(
+    patient: str, owner: str, purpose: Purpose, recipient: str | None
 ) -> tuple[ColumnElement[bool], ...]:
     return (
         Consent.patient == patient,
         Consent.owner == owner,
         Consent.purpose == purpose.value,
         Consent.recipient == recipient if recipient else Consent.recipient.is_(None),
+        Consent.withdrawn_at.is_(None),
+    )
+
+
+def _in_force(
+    patient: str, owner: str, purpose: Purpose, recipient: str | None, now: datetime
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        *_not_withdrawn(patient, owner, purpose, recipient),
         # A clock that was set back finds nothing that is not given yet.
         Consent.given_at <= now,
-        Consent.withdrawn_at.is_(None),
         or_(Consent.expires_at.is_(None), Consent.expires_at > now),
     )
 

@@ -106,6 +106,19 @@ def test_a_clock_set_back_gives_nothing_earlier(engine: Engine) -> None:
     assert not consents.allows_research(PATIENT, "clinic")
 
 
+def test_a_clock_set_back_does_not_undo_a_withdrawal(engine: Engine) -> None:
+    consents = Consents(engine)
+    given = consents.give(PATIENT, "clinic", RESEARCH, "account:1")
+    at = text("UPDATE consents SET given_at = :at WHERE id = :id")
+    with engine.begin() as connection:
+        connection.execute(at, {"at": "2999-01-01 00:00:00", "id": given.id})
+    assert [each.id for each in consents.withdraw(given.id, "clinic", "account:2")] == [given.id]
+    # The clock has come to where it was.
+    with engine.begin() as connection:
+        connection.execute(at, {"at": "2026-01-01 00:00:00", "id": given.id})
+    assert not consents.allows_research(PATIENT, "clinic")
+
+
 def test_where_the_form_is_kept_is_encrypted(engine: Engine) -> None:
     consents = Consents(engine)
     given = consents.give(PATIENT, "clinic", RESEARCH, "account:1")
