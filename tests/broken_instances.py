@@ -1,16 +1,21 @@
 """Objects with bytes changed, and a plain C-STORE requester that sends any bytes.
 
-`python -m tests.broken_instances PORT HTTP_URL KEY COUNT` sends so many to a running node, each
-both ways.
+`python -m tests.broken_instances COUNT` sends so many to a node of its own, each both ways.
 """
 
 import contextlib
+import os
 import random
 import socket
 import struct
 import sys
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
 
 import httpx
 from pydicom.dataset import Dataset
@@ -24,8 +29,10 @@ from pynetdicom.pdu_primitives import (
 )
 
 from serving.archive.file_meta import file_meta
+from serving.attached import attached_service
 from serving.dimse.command import encode_command
 from tests.instance_samples import encoded, instance
+from tests.orthanc import free_port
 
 Mutant = tuple[Dataset, bytes, bytes]
 """The data set as it was, its bytes changed, and these as a file whose head may be changed, too."""
@@ -66,9 +73,11 @@ def _change(data: bytearray, chance: random.Random) -> None:
         data[place : place + 4] = chance.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", b"SQ\0\0"))
 
 
-def request_unit(title: str) -> bytes:
-    """An association request for CT images, as bytes."""
-    context = build_context(CTImageStorage, [ExplicitVRLittleEndian])
+def request_unit(
+    title: str, sop_class: UID = CTImageStorage, syntax: UID = ExplicitVRLittleEndian
+) -> bytes:
+    """An association request for one kind of images, as bytes."""
+    context = build_context(sop_class, [syntax])
     context.context_id = 1
     request = A_ASSOCIATE()
     request.application_context_name = UID("1.2.840.10008.3.1.1.1")
@@ -82,12 +91,12 @@ def request_unit(title: str) -> bytes:
     return A_ASSOCIATE_RQ(request).encode()
 
 
-def store_command(sop_instance_uid: str = "1.2.3") -> bytes:
-    """A data unit that announces a CT image by C-STORE."""
-    uid = sop_instance_uid.encode()
+def store_command(sop_instance_uid: str = "1.2.3", sop_class: UID = CTImageStorage) -> bytes:
+    """A data unit that announces an image by C-STORE."""
+    uid, kind = sop_instance_uid.encode(), sop_class.encode()
     command = encode_command(
         {
-            0x0002: b"1.2.840.10008.5.1.4.1.1.2\0",
+            0x0002: kind + b"\0" * (len(kind) % 2),
             0x0100: b"\x01\0",
             0x0110: b"\x01\0",
             0x0700: b"\0\0",
@@ -105,14 +114,24 @@ def data_unit(value: bytes, *, control: int) -> bytes:
 
 
 @contextlib.contextmanager
-def send_store(port: int, title: str) -> Iterator[Callable[[Dataset, bytes], int]]:
-    """Give what sends the bytes of a data set by C-STORE and returns the status."""
+def send_store(
+    port: int,
+    title: str,
+    sop_class: UID = CTImageStorage,
+    syntax: UID = ExplicitVRLittleEndian,
+) -> Iterator[Callable[[Dataset, bytes], int]]:
+    """Give what sends the bytes of a data set by C-STORE and returns the status.
+
+    Raises:
+        ConnectionError: the association was rejected, or ended in the middle.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
-        peer.sendall(request_unit(title))
-        assert _unit(peer)[0] == 2, "the association was rejected"
+        peer.sendall(request_unit(title, sop_class, syntax))
+        if _unit(peer)[0] != 2:
+            raise ConnectionRefusedError("the association was rejected")
 
         def store(dataset: Dataset, data: bytes) -> int:
-            peer.sendall(store_command(str(dataset.SOPInstanceUID)))
+            peer.sendall(store_command(str(dataset.SOPInstanceUID), sop_class))
             for start in range(0, max(len(data), 1), 16000):
                 last = start + 16000 >= len(data)
                 peer.sendall(data_unit(data[start : start + 16000], control=2 if last else 0))
@@ -134,27 +153,66 @@ def _exactly(peer: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
         piece = peer.recv(count - len(data))
-        assert piece, "the connection was closed"
+        if not piece:
+            raise ConnectionResetError("the connection was closed")
         data += piece
     return data
 
 
-def main() -> None:
-    """Send mutants to a running node and print how often each status was answered."""
-    port, url, key, count = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+ANSWERS = {f"C-STORE {status:04X}" for status in (0, 0xA700, 0xA900, 0xC000, 0xC111, 0x0122)} | {
+    f"STOW {status}" for status in (200, 202, 400, 409, 415)
+}
+"""What may be answered to a mutant."""
+_SENDERS = 4
+_NODE = """
+port: {port}
+sources:
+  - {{name: modality, institution: local, ae_title: MODALITY, quiet_time_s: 600}}
+"""
+
+
+def send_mutants(port: int, client: httpx.Client, *, seed: int, count: int) -> Counter[str]:
+    """Send `count` mutants, each both ways, over one association and one connection."""
     samples = [instance(), instance(PatientName="王^小东", SpecificCharacterSet="GB18030")]
-    statuses: Counter[str] = Counter()
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/dicom"}
-    with httpx.Client(headers=headers, timeout=60, trust_env=False) as client:
-        with send_store(port, "MODALITY") as store:
-            for dataset, data, file in mutants(samples, seed=2026, count=count):
-                statuses[f"C-STORE {store(dataset, data):04X}"] += 1
-                answer = client.post(f"{url}/dicom-web/studies", content=file)
-                statuses[f"STOW {answer.status_code}"] += 1
-        alive = client.get(f"{url}/readyz").status_code
-    for status, found in sorted(statuses.items()):
-        sys.stdout.write(f"{status}: {found}\n")
-    sys.stdout.write(f"ready afterwards: {alive}\n")
+    answers: Counter[str] = Counter()
+    with send_store(port, "MODALITY") as store:
+        for dataset, data_set, file in mutants(samples, seed=seed, count=count):
+            answers[f"C-STORE {store(dataset, data_set):04X}"] += 1
+            answer = client.post(
+                "/dicom-web/studies", content=file, headers={"Content-Type": "application/dicom"}
+            )
+            answers[f"STOW {answer.status_code}"] += 1
+    return answers
+
+
+def main() -> None:
+    """Send mutants to a node of our own from several senders at once, and tell the answers."""
+    count = int(sys.argv[1])
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = free_port()
+        (home / "node.yaml").write_text(_NODE.format(port=port), encoding="utf-8")
+        settings = {"ZHUZHEN_HOME": str(home), "ZHUZHEN_REQUESTS_PER_MINUTE": "1000000"}
+        stack.enter_context(mock.patch.dict(os.environ, settings))
+        log = stack.enter_context((home / "log").open("wb"))
+        service = stack.enter_context(attached_service(log=log.fileno()))
+        client = stack.enter_context(
+            httpx.Client(base_url=service.url, headers=service.headers, timeout=60, trust_env=False)
+        )
+        pool = stack.enter_context(ThreadPoolExecutor(_SENDERS))
+        sending = [
+            pool.submit(send_mutants, port, client, seed=2026 + each, count=count // _SENDERS)
+            for each in range(_SENDERS)
+        ]
+        answers = sum((each.result() for each in sending), Counter[str]())
+        is_ready = client.get("/readyz").status_code == 200
+        is_quiet = b"Traceback" not in (home / "log").read_bytes()
+    for answer, found in sorted(answers.items()):
+        sys.stdout.write(f"{answer}: {found}\n")
+    as_expected = is_ready and is_quiet and set(answers) <= ANSWERS
+    sys.stdout.write(f"{time.monotonic() - began:.0f} s, ready {is_ready}, quiet {is_quiet}\n")
+    sys.exit(0 if as_expected else "something was not answered as it should be")
 
 
 if __name__ == "__main__":

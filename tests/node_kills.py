@@ -5,14 +5,15 @@ acknowledged.
 twice.
 """
 
+import contextlib
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from io import BytesIO
@@ -20,13 +21,16 @@ from pathlib import Path
 from unittest import mock
 
 import pydicom
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, ComputedRadiographyImageStorage, generate_uid
 from sqlalchemy import func, select
 
+from serving.archive.file_meta import open_file
 from serving.archive.tables import INSTANCES, STUDIES
 from serving.jobs.planning import RESULTS_SOURCE
 from serving.jobs.tables import DELIVERIES, JOBS, PRE_READS
 from serving.records import database_url, open_engine
+from tests.broken_instances import send_store
+from tests.orthanc import free_port
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "child-normal-1.dcm"
 _NODE = """
@@ -38,18 +42,18 @@ rules:
 destinations:
   - {{name: out, to: "folder:{out}"}}
 """
-_START_S = 120.0
+_START_S = 300.0
+_LONGEST_ROUND_S = 6.0
 
 
 class Victim:
     """A node in a process of its own, that is killed and started again."""
 
-    def __init__(self, home: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+    def __init__(self, home: Path, text: str = _NODE, port: int | None = None) -> None:
+        """A node in `home`, by the node.yaml that `text` is the pattern of."""
+        self.port = port or free_port()
         self.home = home
-        text = _NODE.format(port=self.port, out=home / "out")
+        text = text.format(port=self.port, out=home / "out")
         (home / "node.yaml").write_text(text, encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,7 +61,7 @@ class Victim:
         """Start it and wait until it listens."""
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serving.attached", "0"],
+                [sys.executable, "-m", "tests.node_alone"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -81,66 +85,74 @@ class Victim:
         self._process.stdin.close()
 
 
-def send(port: int, data: bytes) -> bool:
-    """Send a file by C-STORE; whether it was acknowledged."""
-    # pynetdicom brings another program of this name.
-    program = shutil.which("storescu", path="/usr/local/bin:/usr/bin:/opt/homebrew/bin")
-    assert program is not None, "DCMTK is not installed"
-    with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
-        file.write(data)
-        file.flush()
-        command = [program, "-xy", "-aet", "MODALITY", "-aec", "ZHUZHEN"]
-        sent = subprocess.run(
-            [*command, "127.0.0.1", str(port), file.name],
-            capture_output=True,
-            check=False,
-            timeout=120,
-        )
-    return sent.returncode == 0
+class Modality:
+    """Sends radiographs, each of a study of its own, until each is acknowledged."""
+
+    def __init__(self, port: int, studies: int) -> None:
+        self._port = port
+        self._studies = studies
+        self._begun: bytes | None = None
+        self.acknowledged: set[str] = set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything was acknowledged."""
+        return len(self.acknowledged) == self._studies
+
+    def send(self, count: int, chance: random.Random, within_s: float) -> None:
+        """Send some, one association for all, until the node is killed; again what was not
+        acknowledged.
+        """
+        example = open_file(EXAMPLE.read_bytes())
+        syntax = UID(example.transfer_syntax_uid)
+        with (
+            contextlib.suppress(OSError),
+            send_store(self._port, "MODALITY", ComputedRadiographyImageStorage, syntax) as store,
+        ):
+            while count and not self.is_done:
+                time.sleep(chance.uniform(0.0, within_s / count))
+                self._begun = self._begun or radiograph()
+                dataset = pydicom.dcmread(BytesIO(self._begun))
+                if store(dataset, bytes(open_file(self._begun).data_set)) == 0:
+                    self.acknowledged.add(str(dataset.SOPInstanceUID))
+                    self._begun = None
+                    count -= 1
 
 
-def radiograph() -> tuple[str, bytes]:
-    """A radiograph of a study of its own, and its SOP Instance UID."""
+def radiograph() -> bytes:
+    """A radiograph of a study of its own."""
     dataset = pydicom.dcmread(EXAMPLE)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
-    uid = dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     stream = BytesIO()
     dataset.save_as(stream)
-    return str(uid), stream.getvalue()
+    return stream.getvalue()
 
 
 def trouble(home: Path, kills: int, studies: int, *, seed: int = 1) -> set[str]:
     """Send `studies` while the node is killed `kills` times; return what was acknowledged."""
     chance = random.Random(seed)
     victim = Victim(home)
-    victim.start()
-    acknowledged: set[str] = set()
-    waiting = [radiograph() for _ in range(studies)]
+    modality = Modality(victim.port, studies)
     each = max(1, studies // (kills + 1))
-    for number in range(kills + 1):
-        last = number == kills
-        until_kill = time.monotonic() + chance.uniform(0.05, 4.0)
-        sent = 0
-        while waiting and (last or sent < each or time.monotonic() < until_kill):
-            if not last and time.monotonic() > until_kill:
-                break
-            uid, data = waiting[0]
-            if send(victim.port, data):
-                acknowledged.add(uid)
-                waiting.pop(0)
-                sent += 1
-        if not last:
-            time.sleep(max(0.0, until_kill - time.monotonic()))
-            victim.kill()
-            victim.start()
+    for _ in range(kills):
+        victim.start()
+        # From the first instance to the last delivery: a worker begins seconds after the listener.
+        killing = threading.Timer(chance.uniform(0.05, _LONGEST_ROUND_S), victim.kill)
+        killing.start()
+        modality.send(each, chance, _LONGEST_ROUND_S / 2)
+        killing.join()
+    victim.start()
+    while not modality.is_done:
+        modality.send(studies, chance, 0.0)
     _settle(studies)
     victim.kill()
-    return acknowledged
+    return modality.acknowledged
 
 
 def _settle(studies: int) -> None:
     engine = open_engine(database_url())
-    deadline = time.monotonic() + 30 + 5 * studies
+    deadline = time.monotonic() + 240 + 5 * studies
     while time.monotonic() < deadline:
         with engine.connect() as connection:
             done = connection.execute(
@@ -196,12 +208,15 @@ def findings(home: Path, acknowledged: set[str], studies: int) -> list[str]:
 def main() -> None:
     """Run it and tell."""
     kills, studies = int(sys.argv[1]), int(sys.argv[2])
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with mock.patch.dict(os.environ, {"ZHUZHEN_HOME": folder}):
             acknowledged = trouble(home, kills, studies)
             found = findings(home, acknowledged, studies)
-        sys.stdout.write(f"{kills} kills, {len(acknowledged)} of {studies} acknowledged\n")
+        took_s = time.monotonic() - began
+        told = f"{kills} kills, {len(acknowledged)} of {studies} acknowledged, {took_s:.0f} s"
+        sys.stdout.write(f"{told}, {'as promised' if not found else 'NOT as promised'}\n")
     sys.exit("\n".join(found) or 0)
 
 

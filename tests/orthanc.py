@@ -60,10 +60,10 @@ class Orthanc:
 
     def instances(self) -> dict[str, bytes]:
         """The file of every instance it holds, by SOP Instance UID."""
-        found = httpx.get(f"{self.url}/instances", params={"expand": ""}).json()
+        found = httpx.get(f"{self.url}/instances", params={"expand": ""}, timeout=60).json()
         return {
             each["MainDicomTags"]["SOPInstanceUID"]: httpx.get(
-                f"{self.url}/instances/{each['ID']}/file"
+                f"{self.url}/instances/{each['ID']}/file", timeout=60
             ).content
             for each in found
         }

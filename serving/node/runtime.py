@@ -169,6 +169,7 @@ def open_runtime(
     with contextlib.ExitStack() as stack:
         stack.callback(archive.close)
         recover_after_boot(archive, store.home())
+        archive.objects.sweep()
         if node.sources and "worker" in parts:
             stack.enter_context(runtime.working())
         if node.listener.callers and "dimse" in parts:

@@ -37,6 +37,10 @@ class Shelf(Protocol):
         """Remove an object for good; whether it was there."""
         ...
 
+    def sweep(self, older_than_s: float) -> int:
+        """Remove what was begun, and left when a process was killed; return how many."""
+        ...
+
     def names(self) -> Iterator[str]:
         """Yield the names of all objects, in no order."""
         ...

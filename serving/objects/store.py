@@ -31,6 +31,7 @@ from serving.privacy import Keyring, SealError, SecretName, open_keyring
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PIECE_BYTES = 1024 * 1024
+_ABANDONED_S = 24 * 3600.0
 
 
 class ObjectNotFoundError(ZhuzhenError, LookupError):
@@ -106,6 +107,10 @@ class ObjectStore:
     def delete(self, digest: str) -> bool:
         """Remove an object for good, whoever refers to it; whether it was there."""
         return self._shelf.remove(self.name_of(digest))
+
+    def sweep(self) -> int:
+        """Remove what a killed process had begun to write a day ago or before; return how many."""
+        return self._shelf.sweep(_ABANDONED_S)
 
     def name_of(self, digest: str) -> str:
         """Return the name on disk of the object with that digest.

@@ -6,13 +6,11 @@ from unittest import mock
 
 import pytest
 
-from tests.integration.serving.node.conftest import dcmtk
 from tests.node_kills import findings, trouble
 
 
 @pytest.mark.slow
 def test_a_killed_node_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
-    dcmtk("storescu")
     with mock.patch.dict(os.environ, {"ZHUZHEN_HOME": str(tmp_path)}):
         acknowledged = trouble(tmp_path, kills=2, studies=4)
         assert len(acknowledged) == 4
