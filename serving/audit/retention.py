@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from models.errors import ZhuzhenError
@@ -65,14 +65,19 @@ def prune(
     *,
     keep: timedelta,
     is_held: Callable[[str], bool],
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Pruned:
     """Remove events older than `keep`, in one transaction. Verify the record before.
+
+    The age of an event is counted back from the newest one, or from now where that is earlier: a
+    clock that is years ahead removes nothing that is young.
 
     Args:
         connection: to the database; committed here.
         signer: signs the tombstone.
         keep: how long events are kept.
         is_held: whether the patient of that pseudonym is under legal hold.
+        clock: says what time it is.
 
     Raises:
         RetentionError: `keep` is shorter than the law allows.
@@ -81,7 +86,11 @@ def prune(
         raise RetentionError(
             f"Events are to be kept for {keep.days} days; expected {SHORTEST.days} or more."
         )
-    limit = utc_text(datetime.now(UTC) - keep)
+    newest = connection.scalar(select(func.max(EVENTS.c.occurred_at)))
+    connection.rollback()
+    if newest is None:
+        return Pruned(0, 0, None)
+    limit = utc_text(min(clock(), datetime.fromisoformat(newest)) - keep)
     for _ in range(_ATTEMPTS):
         try:
             return _prune(connection, signer, limit, is_held)

@@ -52,6 +52,30 @@ def test_what_is_old_goes_and_the_rest_verifies(database_url: str, tmp_path: Pat
         assert (found.faults, found.events, found.pruned) == ([], 12, 6)
 
 
+def test_clocks_that_jumped_take_nothing_that_is_young(database_url: str, tmp_path: Path) -> None:
+    signer, anchor = a_signer(), tmp_path / "anchor"
+    hour = timedelta(hours=1)
+    with an_engine(database_url) as engine:
+        fill(engine, signer, anchor)
+        told = [datetime.now(UTC) + jump for jump in (hour, -hour, timedelta())]
+        with a_recorder(engine, signer, anchor) as recorder:
+            for moment in told:
+                recorder.record(an_event(occurred_at=moment)).wait()
+            # Years back, while the clock had lost its battery.
+            recorder.record(an_event(occurred_at=LONG_AGO)).wait()
+            recorder.record(an_event()).wait()
+        found = check(engine, signer, anchor)
+        assert (found.faults, found.events) == ([], 14), "the order is that of the chain"
+        with engine.connect() as connection:
+            ahead = datetime.now(UTC) + timedelta(days=3650)
+            done = prune(
+                connection, signer, keep=KEEP, is_held=set[str]().__contains__, clock=lambda: ahead
+            )
+        assert done.removed == 6, "what is old, and nothing after the first that is young"
+        found = check(engine, signer, anchor)
+        assert (found.faults, found.events, found.pruned) == ([], 8, 6)
+
+
 def test_a_legal_hold_keeps_a_patients_events_until_it_is_lifted(
     database_url: str, tmp_path: Path
 ) -> None:
