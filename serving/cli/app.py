@@ -48,20 +48,25 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Write one JSON object a line to standard output, nothing else."),
 ]
-Model = Annotated[str, typer.Argument(help="NAME (its newest version) or NAME@VERSION.")]
+Model = Annotated[
+    str, typer.Argument(help="NAME (its champion, else its newest version) or NAME@VERSION.")
+]
 
 
 @app.command()
 def predict(
     model: Model,
-    files: Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files.", metavar="FILE")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="DICOM, PNG or JPEG files; for people, tables.", metavar="FILE"),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Write a picture of each pre-read into this folder.", file_okay=False),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read radiographs.
+    """Read radiographs, tiles, or people from a table (CSV, Parquet).
 
     The exit status is 0 when every file was answered; that an image is refused, or its contents
     are unreadable, is an answer. It is 1 when a file could not be opened.

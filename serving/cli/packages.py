@@ -29,9 +29,10 @@ def list_packages(*, as_json: bool) -> None:
     if as_json:
         _write_lines(entries)
         return
-    table = Table("Model", "Version", "From", Column("Digest", overflow="fold"))
+    table = Table("Model", "Version", "Alias", "From", Column("Digest", overflow="fold"))
     for entry in entries:
-        table.add_row(entry["name"], entry["version"], entry["origin"], entry["digest"])
+        aliases = ", ".join(entry["aliases"])
+        table.add_row(entry["name"], entry["version"], aliases, entry["origin"], entry["digest"])
     console_for_people().print(table if entries else "There is no model package in the store.")
 
 
@@ -87,13 +88,16 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _entry(name: str, version: str, folder: Path) -> dict[str, str]:
+def _entry(name: str, version: str, folder: Path) -> dict[str, Any]:
     checksums = folder / CHECKSUMS
+    digest = f"sha256:{digest_of(checksums)}" if checksums.is_file() else "unknown"
+    meant = store.Stated(version, digest)
     return {
         "name": name,
         "version": version,
+        "aliases": sorted(alias for alias, each in store.aliases(name).items() if each == meant),
         "origin": "released" if folder.is_relative_to(store.RELEASED) else "local",
-        "digest": f"sha256:{digest_of(checksums)}" if checksums.is_file() else "unknown",
+        "digest": digest,
     }
 
 

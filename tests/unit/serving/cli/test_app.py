@@ -1,5 +1,6 @@
 """The commands: how they fail, how little help loads, and commands that other parts bring."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from models import store
+from models.package import CHECKSUMS
 from serving.cli.app import app
 from serving.cli.installed_commands import run_installed
 
@@ -83,6 +85,20 @@ def test_an_empty_store_is_told_as_such() -> None:
     assert result.exit_code == 0
     assert "There is no model package" in result.stdout
     assert CliRunner().invoke(app, ["models", "list", "--json"]).stdout == ""
+
+
+def test_list_says_which_version_an_alias_means(empty_store: Path) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        folder = empty_store / "home" / "models" / "some-model" / version
+        folder.mkdir(parents=True)
+        (folder / CHECKSUMS).write_text(version)
+    digest = f"sha256:{hashlib.sha256(b'1.0.0').hexdigest()}"
+    store.set_alias("some-model", store.CHAMPION, store.Stated("1.0.0", digest))
+    # Another package of that version is not what the alias means.
+    store.set_alias("some-model", store.CHALLENGER, store.Stated("1.1.0", digest))
+    told = CliRunner().invoke(app, ["models", "list", "--json"]).stdout
+    assert [json.loads(line)["aliases"] for line in told.splitlines()] == [["champion"], []]
+    assert "champion" in CliRunner().invoke(app, ["models", "list"]).stdout
 
 
 @pytest.mark.usefixtures("empty_store")
