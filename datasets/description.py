@@ -78,6 +78,11 @@ def load_description(name: str) -> Description:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{path.name} is not valid YAML: {error}") from error
+    if isinstance(content, dict) and "package" in content:
+        raise DataError(
+            f"{path.name} configures a model, not a data set. Name the file that its `data: "
+            "{source: ...}` names."
+        )
     schema = json.loads(
         resources.files("datasets").joinpath("description.schema.json").read_text("utf-8")
     )

@@ -214,6 +214,11 @@ def build_config(content: Mapping[str, Any]) -> "TrainConfig | TableConfig":
     """
     from training.tables.config import TableConfig  # it is built upon this module
 
+    if "sheet" in content and "package" not in content:
+        raise ConfigError(
+            "This file describes a data set, not a model. Train the configuration that names it as "
+            "`data: {source: ...}`; docs/training.md shows both."
+        )
     kind = TableConfig if content.get("kind") == "table" else TrainConfig
     config = typing.cast("TrainConfig | TableConfig", _build(kind, content, ""))
     source = Path(config.data.source)

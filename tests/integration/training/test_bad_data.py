@@ -137,3 +137,12 @@ def test_data_that_are_nowhere_are_asked_for(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "toy_tiles")
     assert "set ZHUZHEN_DATA to the folder that holds toy_tiles/" in refused(configuration)
     assert "ZHUZHEN_DATA or --data" in refused(configuration, "--data", "/no/such/folder")
+
+
+def test_data_set_and_configuration_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    configuration = write_toy_tiles(tmp_path, 4)
+    told = refused(tmp_path / "toy_tiles.yaml")
+    assert "describes a data set, not a model" in told
+    done = CliRunner().invoke(app, ["data", "check", str(configuration)])
+    assert done.exit_code == 1
+    assert "configures a model, not a data set" in " ".join(done.stderr.split())
