@@ -310,9 +310,10 @@ def _limits(config: TrainConfig) -> str:
     return "\n".join(["## Limits", "", *(f"- {limit}" for limit in limits)])
 
 
-def pictures(figures: Sequence[str]) -> str:
-    """Return the pictures that lie beside the card, with their captions."""
-    shown = [f"![{_CAPTIONS.get(name, name)}]({name})" for name in figures]
+def pictures(figures: Sequence[str], captions: Mapping[str, str] | None = None) -> str:
+    """Return the pictures that lie beside the card, with their captions; `captions` go first."""
+    known = {**_CAPTIONS, **(captions or {})}
+    shown = [f"![{known.get(name, name)}]({name})" for name in figures]
     return "\n\n".join(["## Pictures", *shown])
 
 

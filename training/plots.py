@@ -16,6 +16,10 @@ mpl.use("Agg")  # no display where models are trained
 
 _SIZE_INCHES = (5.0, 4.2)
 _DPI = 100
+COLUMN_INCHES = 2.2
+"""Width of each picture on a page of pictures."""
+TITLE_POINTS = 8
+"""Size of what stands over it."""
 
 
 def roc_plot(parts: Mapping[str, Scored], operating_point: float, path: Path) -> Path:
@@ -104,7 +108,8 @@ def heatmap_plot(
     """
     count, columns = len(pixels), 4
     rows = -(-count // columns)
-    figure = Figure(figsize=(2.2 * columns, 2.4 * rows), dpi=_DPI, layout="constrained")
+    size = (COLUMN_INCHES * columns, 2.4 * rows)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     strongest = max(float(maps.max()), 1e-6)
     for index in range(count):
         axes = figure.add_subplot(rows, columns, index + 1)
@@ -121,7 +126,7 @@ def heatmap_plot(
             extent=extent,
             interpolation="bilinear",
         )
-        axes.set_title(captions[index], fontsize=8)
+        axes.set_title(captions[index], fontsize=TITLE_POINTS)
         axes.set_axis_off()
     return _saved(figure, path)
 

@@ -127,16 +127,23 @@ def _heatmaps(test: Evaluated, graphs: Graphs, path: Path) -> Path:
     assert test.pixels is not None  # noqa: S101 - images were evaluated
     chosen = _examples(test)
     likeliest = test.probability[chosen].argmax(axis=1)
-    named = zip(chosen, likeliest, strict=True)
     captions = [
-        f"{test.manifest.samples[i].subtype}: {test.manifest.labels[at]} {p:.2f}"
-        if len(test.manifest.labels) > 1
-        else f"{test.manifest.samples[i].subtype}: {p:.2f}"
-        for i, at in named
-        for p in (test.probability[i, at],)
+        caption(test.manifest.samples[i].subtype, test.manifest.labels, at, test.probability[i, at])
+        for i, at in zip(chosen, likeliest, strict=True)
     ]
     maps = graphs.outputs[Part.TEST].activation_map[chosen, likeliest]
     return plots.heatmap_plot(test.pixels[chosen], maps, captions, path)
+
+
+def caption(subtype: str, labels: Sequence[str], at: int, probability: float) -> str:
+    """Return what stands over a picture: what it is, and what the model says of it.
+
+    Of several labels, the names of two do not fit on one line.
+    """
+    if len(labels) == 1:
+        return f"{subtype}: {probability:.2f}"
+    said = f"{subtype}\nmodel: {labels[at]} {probability:.2f}"
+    return said.replace("_", " ")
 
 
 def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:

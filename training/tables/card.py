@@ -5,16 +5,20 @@ from typing import Any
 
 from training.card import (
     abstention,
-    figure_table,
     opening,
     pictures,
     reproduction,
-    subgroup_columns,
     table_of,
     too_few,
     use,
 )
 from training.tables.config import TableConfig
+
+_CAPTIONS = {
+    "roc.png": "ROC curve of the test part; the dot is the operating point.",
+    "reliability.png": "How often the outcome was found against the probability that was given.",
+    "curves.png": "What each input adds to the log-odds, on one scale; 0 is the average person.",
+}
 
 
 def render_table_card(
@@ -31,7 +35,7 @@ def render_table_card(
         _graph(evaluation),
         _data(config, evaluation),
         "\n".join(["## Limits", "", *(f"- {limit}" for limit in config.package.limits)]),
-        pictures(figures),
+        pictures(figures, _CAPTIONS),
         reproduction(config, evaluation),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -76,12 +80,46 @@ def _performance(config: TableConfig, evaluation: Mapping[str, Any]) -> str:
             f"outcome. 95 % intervals from resampled people; decisions at the packaged operating "
             f"point {decided['operating_point']:.3f}.{horizon}",
             "",
-            *figure_table([("test part", test["figures"]), *subgroup_columns(test)]),
+            *_figures(test),
             *too_few(test),
             "",
             abstention(decided),
         ]
     )
+
+
+_FIGURES = {
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "calibration_error": "calibration error",
+    "brier": "Brier score",
+}
+
+
+def _figures(test: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table with one row for all people and for each subgroup of them."""
+    everybody = {**test["figures"], "images": test["images"], "positives": test["positives"]}
+    groups = {"test part": everybody, **test["subgroups"]}
+    rows = [
+        f"| {name} | {each['images']} | {each['positives']} | "
+        + " | ".join(_told(each, figure) for figure in _FIGURES)
+        + " |"
+        for name, each in groups.items()
+        if not each.get("too_few")
+    ]
+    return [
+        *table_of(("people", "number", "with the outcome", *_FIGURES.values()), rows),
+        *_grades(test),
+    ]
+
+
+def _grades(test: Mapping[str, Any]) -> list[str]:
+    """Return a line that says what the subgroups are whose names are numbers, if there are any."""
+    if not any(name.isdigit() for name in test["subgroups"]):
+        return []
+    told = "Rows whose name is a number are grades of the disease as the data have them"
+    return ["", f"{told}: people of that grade with all who do not have it."]
 
 
 def _sites(evaluation: Mapping[str, Any]) -> str:

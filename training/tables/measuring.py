@@ -178,12 +178,15 @@ def draw(people: People, model: AdditiveModel, test: Evaluated, folder: Path) ->
 
 
 def _curves(people: People, model: AdditiveModel, path: Path) -> Path:
-    """Draw what each input adds to the log-odds over its range."""
+    """Draw what each input adds to the log-odds over its range.
+
+    On one scale for all, so that the height of a curve says how much an input weighs.
+    """
     count, columns = len(people.spec.inputs), 4
     rows = -(-count // columns)
     figure = Figure(figsize=(2.6 * columns, 2.1 * rows), dpi=100, layout="constrained")
-    for at, each in enumerate(people.spec.inputs):
-        axes = figure.add_subplot(rows, columns, at + 1)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for at, (axes, each) in enumerate(zip(grid, people.spec.inputs, strict=False)):
         values = np.full((101, count), np.nan)
         places = len(each.categories)
         values[:, at] = (
@@ -193,13 +196,16 @@ def _curves(people: People, model: AdditiveModel, path: Path) -> Path:
         )
         added = model.contributions(values)[:, at]
         if places:
-            axes.bar(list(each.categories), added[:places])
-            axes.tick_params(axis="x", labelrotation=20, labelsize=6)
+            axes.bar([name.replace("_", "\n") for name in each.categories], added[:places])
         else:
             axes.plot(values[:, at], added)
+            axes.set_xlabel(each.unit, fontsize=6)
         axes.axhline(0, color="0.7", linewidth=0.8)
-        axes.set_title(f"{each.name} ({each.unit})" if each.unit else each.name, fontsize=7)
+        axes.set_title(each.label.en, fontsize=7)
         axes.tick_params(labelsize=6)
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    figure.supylabel("added to the log-odds", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Software": None})
     return path

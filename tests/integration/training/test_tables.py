@@ -102,6 +102,14 @@ def test_evaluation_has_sites_intervals_and_provenance(package: ModelPackage) ->
     assert evaluation["provenance"]["data"]["manifest_digest"].startswith("sha256:")
     card = (package.root / CARD).read_text(encoding="utf-8")
     assert "When the site is another" in card
+    measured = evaluation["test"]
+    area = measured["subgroups"]["north"]["auc"]["value"]
+    # One row for each group: a column for each was wider than any page.
+    (row,) = [line for line in card.splitlines() if line.startswith("| north |") and "%" not in line
+              and line.count("|") == 9]  # fmt: skip
+    assert row.startswith(f"| north | {measured['subgroups']['north']['images']} | ")
+    assert f" {area:.3f} (" in row
+    assert "![What each input adds to the log-odds" in card
     assert "虚构疾病" in card
 
 
