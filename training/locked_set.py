@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 from datasets.manifest import Manifest
 from models.errors import DataError
+
+if TYPE_CHECKING:
+    from training.evaluation import Evaluated  # it needs torch, which a comparison does not
 
 FILE = "locked-set.parquet"
 _KEY = b"zhuzhen"
@@ -93,6 +97,18 @@ def locked_set(
             "sex": manifest.sexes(),
             "age": np.array([_age_band(age) for age in manifest.ages_years()]),
         },
+    )
+
+
+def locked_set_of(test: "Evaluated", split_digest: str) -> LockedSet:
+    """Return the locked set of the evaluated part `test` of the split with that digest."""
+    return locked_set(
+        test.manifest,
+        truth=test.truth,
+        probability=test.probability,
+        operating_points=tuple(label.operating_point for label in test.calibration.labels),
+        split_digest=split_digest,
+        weights=test.weights,
     )
 
 

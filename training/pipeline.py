@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from datasets.splits import Part
 from models.errors import DataError
 from models.package import ModelPackage
@@ -22,7 +20,7 @@ from training.card import render_card
 from training.config import TrainConfig
 from training.evaluation import headline
 from training.graphs import Graphs, export_graph, fit_graphs
-from training.locked_set import locked_set, write_locked_set
+from training.locked_set import locked_set_of, write_locked_set
 from training.loop import Watch
 from training.members import train_members
 from training.packaging import Contents, require_complete, write_package
@@ -135,13 +133,7 @@ def _make(
 def _keep_locked_set(study: StudyData, graphs: Graphs, folder: Path) -> Path:
     """Write what the package says of each sample of the test part; return the folder."""
     test = evaluated(study, graphs, Part.TEST)
-    kept = locked_set(
-        test.manifest,
-        truth=test.manifest.targets().astype(np.bool_),
-        probability=test.probability,
-        operating_points=tuple(label.operating_point for label in graphs.calibration.labels),
-        split_digest=study.split.digest_for(study.manifest),
-    )
+    kept = locked_set_of(test, study.split.digest_for(study.manifest))
     write_locked_set(kept, folder)
     return folder
 

@@ -1,4 +1,4 @@
-"""`zhuzhen models pull|promote|rollback|compare|history`: the doors to the registry."""
+"""`zhuzhen models register|pull|promote|rollback|compare|history`: the doors to the registry."""
 
 import json
 import tempfile
@@ -35,6 +35,37 @@ def _told_errors() -> Iterator[None]:
     except ZhuzhenError as error:
         _STDERR.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
+
+
+def register(
+    model: Annotated[str, typer.Argument(help="NAME or NAME@VERSION of a package in the store.")],
+    configuration: Annotated[
+        str | None,
+        typer.Option(help="The configuration it was made with; by default that of its name."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of all data sets; by default ZHUZHEN_DATA.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Register a package that was not trained here, so that others can be held against it.
+
+    Its answers on the test part of its own data are measured anew: this is its locked set. It
+    becomes the challenger. What `zhuzhen train` makes is registered already.
+    """
+    with _told_errors():
+        from datasets.command import data_folder
+        from models.store import load
+        from training.config import load_any_config
+        from training.pipeline import Places
+        from training.registering import register_package
+
+        package = load(model)
+        config = load_any_config(configuration or package.reference_to.name)
+        places = Places(data_folder(data), home(), home() / "models")
+        registered = register_package(package, config, places)
+    text = f"{registered.name} {registered.version} is registered: {registered.digest}"
+    typer.echo(json.dumps(asdict(registered)) if as_json else text)
 
 
 def pull(
@@ -114,7 +145,9 @@ def history(name: Name, as_json: Json = False) -> None:
 
         found = Registry(home()).history(name)
     for release in found:
-        text = f"{release.at} {release.action} {release.version} by {release.by}: {release.gate}"
+        text = (
+            f"{release.at} {release.action} {release.version} by {release.by}\n    {release.gate}"
+        )
         typer.echo(json.dumps({"name": name, **vars_of(release)}) if as_json else text)
 
 

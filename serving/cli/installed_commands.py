@@ -24,6 +24,7 @@ _HELP = {
     "models.history": "List every change of the champion: when, by whom, what the gate said.",
     "models.promote": "Make the challenger the champion, if it passes the gate.",
     "models.pull": "Bring the version that an alias means into the local store.",
+    "models.register": "Register a package that was not trained here, with its locked set.",
     "models.rollback": "Make champion again what was champion before.",
     "monitor": "Has what a model sees and says moved? (Needs the training part installed.)",
     "monitor.baseline": "Make the readings of a period the reference of a version.",

@@ -2,12 +2,14 @@
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -17,6 +19,8 @@ from serving.attached import attached_service
 from serving.cli.app import app
 from tests.toy_people import write_toy_people
 from tests.toy_tiles import made_up_tile, write_toy_tiles
+from training.locked_set import FILE, LockedSet, read_locked_set
+from training.registry import LOCKED_SET, Registry
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = [
@@ -30,6 +34,7 @@ class Made:
     """What was made of one folder of data with its two YAML files, by the commands alone."""
 
     folder: Path
+    configuration: Path
     checked: dict[str, Any]
     manifest: dict[str, Any]
     trained: dict[str, Any]
@@ -47,6 +52,7 @@ def make(folder: Path, configuration: Path, description: str) -> Made:
     name = configuration.stem
     return Made(
         folder,
+        configuration,
         zhuzhen("data", "check", folder / description, "--out", folder / "check.html"),
         zhuzhen("data", "manifest", folder / description, "--out", folder / "manifest.parquet"),
         zhuzhen("train", configuration),
@@ -114,6 +120,55 @@ def test_one_digest_leads_from_the_data_to_the_registry(
         "parity",
         "card",
     }
+
+
+@pytest.mark.parametrize("kind", ["tiles", "people"])
+def test_package_of_another_machine_is_registered_with_the_same_locked_set(
+    kind: str,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    made: Made = request.getfixturevalue(kind)
+    name, version = made.trained["model"], made.trained["version"]
+    shutil.copytree(home / "models" / name / version, tmp_path / "models" / name / version)
+    before = locked_set_of(home, name)
+    monkeypatch.setenv("ZHUZHEN_HOME", str(tmp_path))
+    told = zhuzhen("models", "register", name, "--configuration", made.configuration)
+    assert (told["name"], told["version"], told["digest"]) == (
+        name,
+        version,
+        made.trained["digest"],
+    )
+    after = locked_set_of(tmp_path, name)
+    assert after.samples.tolist() == before.samples.tolist()
+    assert after.truth.tolist() == before.truth.tolist()
+    np.testing.assert_allclose(after.probability, before.probability, atol=1e-5)
+    assert zhuzhen("models", "promote", name)["promoted"]
+    # A second time there is nothing to do.
+    assert zhuzhen("models", "register", name, "--configuration", made.configuration) == told
+
+
+def test_package_is_not_registered_with_a_split_it_was_not_evaluated_on(
+    home: Path, people: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = people.trained["model"]
+    shutil.copytree(home / "models" / name, tmp_path / "models" / name)
+    monkeypatch.setenv("ZHUZHEN_HOME", str(tmp_path))
+    other = people.folder / "other.yaml"
+    other.write_text(f"extends: {people.configuration.name}\nsplit: {{seed: 99}}\n")
+    arguments = ["models", "register", name, "--configuration", str(other)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert "was evaluated on the split sha256:" in " ".join(done.output.split())
+
+
+def locked_set_of(home: Path, name: str) -> LockedSet:
+    registry = Registry(home)
+    folder = registry.artifact(registry.resolve(name, "challenger"), LOCKED_SET, home / "fetched")
+    assert folder is not None
+    return read_locked_set(folder / FILE)
 
 
 def test_served_tiles_are_told_apart(client: httpx.Client, tiles: Made) -> None:

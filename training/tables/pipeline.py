@@ -19,7 +19,7 @@ from models.package import ModelPackage
 from models.reference import Reference
 from training import calibrating
 from training.evaluation import Evaluated, headline
-from training.locked_set import locked_set, write_locked_set
+from training.locked_set import locked_set_of, write_locked_set
 from training.loop import Watch
 from training.packaging import Contents, require_complete, write_package
 from training.pipeline import Places, require_unreleased
@@ -153,14 +153,7 @@ def _record(
     folder: Path,
     tracker: Tracker,
 ) -> None:
-    kept = locked_set(
-        test.manifest,
-        truth=test.truth,
-        probability=test.probability,
-        operating_points=tuple(label.operating_point for label in test.calibration.labels),
-        split_digest=people.split.digest_for(people.manifest),
-        weights=test.weights,
-    )
+    kept = locked_set_of(test, people.split.digest_for(people.manifest))
     write_locked_set(kept, folder / LOCKED_SET)
     tracker.figures(headline(evaluation))
     tracker.files(package.root, PACKAGE)
