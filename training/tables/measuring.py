@@ -1,6 +1,7 @@
 """What `evaluation.json` says of a model of people, and its pictures."""
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,8 @@ def _curves(people: People, model: AdditiveModel, path: Path) -> Path:
         )
         added = model.contributions(values)[:, at]
         if places:
-            axes.bar([name.replace("_", "\n") for name in each.categories], added[:places])
+            names = [fill(name.replace("_", " "), 12) for name in each.categories]
+            axes.bar(names, added[:places])
         else:
             axes.plot(values[:, at], added)
             axes.set_xlabel(each.unit, fontsize=6)
