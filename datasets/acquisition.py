@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from models.errors import DataError
 
@@ -105,9 +106,12 @@ def acquisition_propensity(
             )
     model = HistGradientBoostingClassifier(max_depth=4, max_iter=150, random_state=seed)
     divided = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    probabilities = cross_val_predict(
-        model, facts, positive, groups=groups, cv=divided, method="predict_proba"
-    )
+    # So few samples gain nothing by a second thread; where others work on the same processors, the
+    # threads wait for each other thousands of times, minutes in place of a second.
+    with threadpool_limits(1, user_api="openmp"):
+        probabilities = cross_val_predict(
+            model, facts, positive, groups=groups, cv=divided, method="predict_proba"
+        )
     propensity: NDArray[np.float64] = probabilities[:, 1]
     return propensity
 

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
+from threadpoolctl import threadpool_info
 
+from datasets import acquisition
 from datasets.acquisition import (
     BORDER_PX,
     FACTS,
@@ -152,3 +154,19 @@ def test_under_matched_weights_acquisition_tells_nothing() -> None:
     means = [np.average(fact[c], weights=weights[c]) for c in (positive, ~positive)]
     assert fact[positive].mean() - fact[~positive].mean() > 1
     assert means[0] == pytest.approx(means[1], abs=0.03)
+
+
+def test_propensity_needs_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that wait for each other took minutes where other work was going on."""
+    threads: list[int] = []
+
+    def counted(*_: object, **__: object) -> NDArray[np.float64]:
+        threads.extend(
+            each["num_threads"] for each in threadpool_info() if each["user_api"] == "openmp"
+        )
+        return np.full((1, 2), 0.5)
+
+    monkeypatch.setattr(acquisition, "cross_val_predict", counted)
+    acquisition_propensity(*clinics(1.0), folds=3, seed=0)
+    assert threads
+    assert set(threads) == {1}
