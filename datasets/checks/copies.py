@@ -47,16 +47,17 @@ _NEAR_CONFLICT = (
 _LEAK = (
     Severity.ERROR,
     Text(
-        "The same picture in two parts of the split: a score on the test part would flatter.",
-        "同一图像出现在划分的两个部分中：测试结果会虚高。",
+        "The same picture or row in two parts of the split: a score on the test part would "
+        "flatter.",
+        "同一图像或同一行数据出现在划分的两个部分中：测试结果会虚高。",
     ),
 )
 _SHARED = (
     Severity.WARNING,
     Text(
-        "The same picture under two groups. A split keeps such groups together; better, correct "
-        "the groups.",
-        "同一图像属于两个分组。划分时会将其放在一起；更好的做法是更正分组。",
+        "The same picture or row under two groups. A split keeps such groups together; better, "
+        "correct the groups.",
+        "同一图像或同一行数据属于两个分组。划分时会将其放在一起；更好的做法是更正分组。",
     ),
 )
 _WITHIN = (
