@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pydicom
-import pytest
 from pydicom.uid import generate_uid
 
 from serving.jobs.listing import show_job
@@ -45,10 +44,11 @@ def line_of(process: subprocess.Popen[str]) -> str:
         too_late.cancel()
 
 
-@pytest.mark.parametrize("moment", ["reading", "sending"])
 def test_what_a_killed_worker_held_is_finished_by_another(
-    tmp_path: Path, database_url: str, moment: str
+    tmp_path: Path, database_url: str
 ) -> None:
+    # Each moment on one database: what goes on from there is the same code on both.
+    moment = "reading" if database_url.startswith("postgresql") else "sending"
     with closing(Bench(tmp_path, database_url)) as bench:
         with worker(tmp_path, database_url, moment) as first:
             assert line_of(first) == "working"
