@@ -15,6 +15,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from serving.archive.early import EarlyFile
 from serving.archive.entries import Entry, Quarantined, insert_instance, insert_quarantined
 from serving.archive.errors import InstanceRefusedError, Refusal
 from serving.archive.file_meta import file_meta
@@ -100,6 +101,12 @@ class Archive:
         with self._closing:
             self._ledger.close()
 
+    def begin(
+        self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str
+    ) -> EarlyFile:
+        """Return what writes an instance while it arrives, to be given to `receive`."""
+        return EarlyFile(self.objects, sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+
     def receive(
         self,
         data_set: bytes | memoryview,
@@ -108,10 +115,12 @@ class Archive:
         announced: Announced = Announced(),
         *,
         reopens: bool = True,
+        early: EarlyFile | None = None,
     ) -> Receipt:
         """Keep the encoded `data_set`; on return it is kept, with its place in the index.
 
         A new instance opens its study anew, unless it `reopens` nothing because this node made it.
+        Into its `early` file, if any, the whole data set was written while it arrived.
 
         Raises:
             InstanceRefusedError: it is not kept in the archive; apart from want of space, it lies
@@ -123,23 +132,24 @@ class Archive:
         except InstanceRefusedError as refused:
             self._quarantine(refused, data_set, transfer_syntax_uid, origin, announced)
             raise
-        with self._taking_space(header):
-            return self._keep(header, data_set, transfer_syntax_uid, origin, reopens=reopens)
+        with (
+            self._taking_space(header),
+            self._written(early, header, transfer_syntax_uid, data_set) as writer,
+        ):
+            return self._keep(header, writer, transfer_syntax_uid, origin, reopens=reopens)
 
     def _keep(
         self,
         header: InstanceHeader,
-        data_set: bytes | memoryview,
+        writer: ObjectWriter,
         transfer_syntax_uid: str,
         origin: Origin,
         *,
         reopens: bool,
     ) -> Receipt:
-        meta = file_meta(header.sop_class_uid, header.sop_instance_uid, transfer_syntax_uid)
-        with self._writing(meta, data_set) as writer:
-            stored = writer.place()
-            entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
-            known = self._index(entry, writer, reopens=reopens)
+        stored = writer.place()
+        entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
+        known = self._index(entry, writer, reopens=reopens)
         if known is None:
             return Receipt(Kept.NEW, header, stored.digest)
         if known == stored.digest:
@@ -161,12 +171,12 @@ class Archive:
             )
 
         # Results are made from what is durable, and must not be less so.
-        synced = self._durability is Durability.POWER_CUT or not reopens
+        if self._durability is Durability.PROCESS_END and reopens:
+            return self._ledger.write(write, synced=False)
         # Object and index reach the disk side by side: one wait instead of two. A loss of power
         # between them, before anything was said, is mended at the next start.
-        indexed = self._ledger.submit(write, synced=synced)
-        if synced:
-            writer.sync()
+        indexed = self._ledger.submit(write)
+        writer.sync()
         return indexed.result()
 
     def quarantine(self, refused: InstanceRefusedError, data: bytes, origin: Origin) -> None:
@@ -195,7 +205,8 @@ class Archive:
     ) -> None:
         uid = announced.sop_instance_uid or ""
         with self._taking_space():
-            with self._writing(b"", data_set) as writer:
+            with self.objects.writer() as writer:
+                writer.write(data_set)
                 stored = writer.commit()
             self._note(refused, stored, transfer_syntax_uid, origin, uid if is_uid(uid) else "")
 
@@ -220,13 +231,25 @@ class Archive:
             lambda connection: insert_quarantined(connection, quarantined, self._clock())
         )
 
-    @contextlib.contextmanager
-    def _writing(self, meta: bytes, data_set: bytes | memoryview) -> Iterator[ObjectWriter]:
-        """Give what has written the file of an instance, to be placed or committed."""
-        with self.objects.writer() as writer:
-            writer.write(meta)
-            writer.write(data_set)
-            yield writer
+    def _written(
+        self,
+        early: EarlyFile | None,
+        header: InstanceHeader,
+        transfer_syntax_uid: str,
+        data_set: bytes | memoryview,
+    ) -> ObjectWriter:
+        """Return what has written the file of an instance, to be placed."""
+        writer = early.writer_for(header) if early else None
+        if writer is None:
+            writer = self.objects.writer()
+            try:
+                uids = header.sop_class_uid, header.sop_instance_uid
+                writer.write(file_meta(*uids, transfer_syntax_uid))
+                writer.write(data_set)
+            except BaseException:
+                writer.discard()
+                raise
+        return writer
 
     @contextlib.contextmanager
     def _taking_space(self, header: InstanceHeader | None = None) -> Iterator[None]:

@@ -19,13 +19,21 @@ from serving.archive.tables import (
 )
 from serving.objects import StoredObject
 from serving.privacy import Keyring, blind_index, seal, unseal
+from serving.records import Prepared
 
 _STUDY, _SERIES, _INSTANCE = "archive_studies", "archive_series", "archive_instances"
 PATIENT_ID, ACCESSION_NUMBER = "archive.patient_id", "archive.accession_number"
 """Contexts of the blind indexes."""
-_DIGEST_OF = select(INSTANCES.c.digest).where(
-    INSTANCES.c.institution == bindparam("institution"),
-    INSTANCES.c.sop_instance_uid == bindparam("sop_instance_uid"),
+_DIGEST_OF = Prepared(
+    select(INSTANCES.c.digest).where(
+        INSTANCES.c.institution == bindparam("institution"),
+        INSTANCES.c.sop_instance_uid == bindparam("sop_instance_uid"),
+    )
+)
+_INSERT = Prepared(
+    INSTANCES.insert()
+    .values({name: bindparam(name) for name in INSTANCES.columns.keys() if name != "id"})  # noqa: SIM118
+    .inline()
 )
 
 
@@ -76,8 +84,8 @@ def insert_instance(
         study_id = _study(connection, keyring, entry, now, reopens=reopens)
         place = Place(study_id, _series(connection, keyring, header, study_id))
         places.remember(key, place)
-    connection.execute(
-        INSTANCES.insert(),
+    _INSERT.run(
+        connection,
         {
             "institution": entry.institution,
             "sop_instance_uid": header.sop_instance_uid,
@@ -96,10 +104,10 @@ def insert_instance(
 
 def find_digest(connection: Connection, institution: str, sop_instance_uid: str) -> str | None:
     """Return the digest of the instance of that UID, None where there is none."""
-    found = connection.execute(
-        _DIGEST_OF, {"institution": institution, "sop_instance_uid": sop_instance_uid}
-    )
-    return found.scalar_one_or_none()
+    found = _DIGEST_OF.run(
+        connection, {"institution": institution, "sop_instance_uid": sop_instance_uid}
+    ).fetchone()
+    return None if found is None else str(found[0])
 
 
 def known_instances(connection: Connection, institution: str, study_uid: str) -> dict[str, str]:

@@ -3,13 +3,13 @@
 import re
 import zlib
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 from pydicom.uid import (
-    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -67,8 +67,8 @@ _WANTED = (
 )
 _VR_BY_TAG = {int(Tag(keyword)): dictionary_VR(keyword) for keyword in _WANTED}
 _CHARACTER_SET = int(Tag("SpecificCharacterSet"))
-_UID_KEYS = {
-    keyword: f"{int(Tag(keyword)):08X}"
+_UID_TAGS = {
+    keyword: int(Tag(keyword))
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 }
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -78,19 +78,57 @@ Attributes = dict[str, Any]
 """The DICOM JSON model (PS3.18 annex F)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InstanceHeader:
-    """Identity and index attributes of one instance."""
+    """Identity and index attributes of one instance.
+
+    What says the same of a whole study or series is decoded when it is asked for: of a thousand
+    slices, once.
+    """
 
     study_uid: str
     series_uid: str
     sop_instance_uid: str
     sop_class_uid: str
-    study: Attributes
-    series: Attributes
-    instance: Attributes
-    routing: Attributes
-    """What rules may ask for beyond the above: age and view."""
+    elements: "Elements"
+
+    @cached_property
+    def study(self) -> Attributes:
+        """Of the study and its patient."""
+        return self.elements.read(_STUDY_TAGS)
+
+    @cached_property
+    def series(self) -> Attributes:
+        """Of the series."""
+        return self.elements.read(_SERIES_TAGS)
+
+    @cached_property
+    def instance(self) -> Attributes:
+        """Of the instance alone."""
+        return self.elements.read(_INSTANCE_TAGS)
+
+    @cached_property
+    def routing(self) -> Attributes:
+        """What rules may ask for beyond the above: age and view."""
+        return self.elements.read(_ROUTING_TAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """Encoded values by tag, and how to decode them."""
+
+    values: dict[int, bytes]
+    encodings: tuple[str, ...]
+    order: str
+
+    def read(self, tags: tuple[int, ...]) -> Attributes:
+        """Decode those of `tags` that are here."""
+        encodings = list(self.encodings)
+        return {
+            f"{tag:08X}": json_of(_VR_BY_TAG[tag], self.values[tag], encodings, self.order)
+            for tag in tags
+            if tag in self.values
+        }
 
 
 def read_instance_header(data_set: bytes | memoryview, transfer_syntax: str) -> InstanceHeader:
@@ -105,10 +143,8 @@ def read_instance_header(data_set: bytes | memoryview, transfer_syntax: str) -> 
             "The transfer syntax of the instance is not read here; docs/imaging.md has the list.",
         )
     try:
-        with quiet_decoders():
-            found = _read(data_set, UID(transfer_syntax))
-            uids = _uids(found)
-            parts = [{key: found[key] for key in keys if key in found} for keys in _LEVELS]
+        elements = _read(data_set, transfer_syntax)
+        return InstanceHeader(*_uids(elements), elements)
     except InstanceRefusedError:
         raise
     except Exception:  # noqa: BLE001 - broken files make pydicom raise errors of any type
@@ -117,32 +153,33 @@ def read_instance_header(data_set: bytes | memoryview, transfer_syntax: str) -> 
             "The data set cannot be parsed: it is cut off or corrupt. Send it again from the "
             "modality or archive.",
         ) from None
-    return InstanceHeader(*uids, *parts)
 
 
-_LEVELS = tuple(
-    tuple(f"{int(Tag(keyword)):08X}" for keyword in keywords)
-    for keywords in (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS, ROUTING_KEYWORDS)
-)
+def _tags(keywords: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(int(Tag(keyword)) for keyword in keywords)
 
 
-def _read(data_set: bytes | memoryview, syntax: UID) -> Attributes:
+_STUDY_TAGS, _SERIES_TAGS = _tags(STUDY_KEYWORDS), _tags(SERIES_KEYWORDS)
+_INSTANCE_TAGS, _ROUTING_TAGS = _tags(INSTANCE_KEYWORDS), _tags(ROUTING_KEYWORDS)
+
+
+def _read(data_set: bytes | memoryview, syntax: str) -> Elements:
     if syntax == DeflatedExplicitVRLittleEndian:
         data_set = _inflated(bytes(data_set))
     implicit = syntax == ImplicitVRLittleEndian
     little = syntax != ExplicitVRBigEndian
-    order = "<" if little else ">"
-    encodings = [default_encoding]
-    found: Attributes = {}
-    for place in Walk(data_set, implicit=implicit, little_endian=little).places(_VR_BY_TAG):
-        if place.has_undefined_length:
-            continue
-        value = bytes(data_set[place.start : place.end])
-        element = json_of(_VR_BY_TAG[place.tag], value, encodings, order)
-        if place.tag == _CHARACTER_SET:
-            encodings = convert_encodings([name or "" for name in element.get("Value", [""])])
-        found[f"{place.tag:08X}"] = element
-    return found
+    found = Walk(data_set, implicit=implicit, little_endian=little).values(_VR_BY_TAG)
+    return Elements(found, _encodings(found.get(_CHARACTER_SET, b"")), "<" if little else ">")
+
+
+@lru_cache(maxsize=64)
+def _encodings(character_set: bytes) -> tuple[str, ...]:
+    """Return Python's names of the character sets that the value of (0008,0005) names."""
+    if not character_set:
+        return (default_encoding,)
+    with quiet_decoders():
+        names = json_of("CS", character_set, [default_encoding], "<").get("Value", [""])
+        return tuple(convert_encodings([name or "" for name in names]))
 
 
 def _inflated(data: bytes) -> bytes:
@@ -154,10 +191,12 @@ def _inflated(data: bytes) -> bytes:
     return content
 
 
-def _uids(found: Attributes) -> tuple[str, str, str, str]:
+def _uids(elements: Elements) -> tuple[str, str, str, str]:
     uids = []
-    for keyword, key in _UID_KEYS.items():
-        value = str((found.get(key, {}).get("Value") or [""])[0])
+    for keyword, tag in _UID_TAGS.items():
+        value = (
+            elements.values.get(tag, b"").split(b"\\")[0].strip(b"\0 ").decode("ascii", "replace")
+        )
         if not is_uid(value):
             raise InstanceRefusedError(
                 Refusal.NOT_UNDERSTOOD,

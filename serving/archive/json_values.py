@@ -11,6 +11,8 @@ from typing import Any
 from pydicom.charset import decode_bytes
 from pydicom.valuerep import TEXT_VR_DELIMS, PersonName
 
+from models.quiet import quiet_decoders
+
 _TEXT_VRS = frozenset(("AE", "AS", "CS", "DA", "LO", "SH", "TM", "UI"))
 _GB2312_ESCAPE = b"\x1b$)A"
 _NAME_PARTS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -51,7 +53,8 @@ def _text(value: bytes, encodings: list[str]) -> str:
         return value.decode("ascii")
     if _is_gb2312(encodings):
         return _gb2312(value)
-    return decode_bytes(value, encodings, TEXT_VR_DELIMS).rstrip("\0 ")
+    with quiet_decoders():
+        return decode_bytes(value, encodings, TEXT_VR_DELIMS).rstrip("\0 ")
 
 
 def _name(value: bytes, encodings: list[str]) -> dict[str, str]:
@@ -60,8 +63,9 @@ def _name(value: bytes, encodings: list[str]) -> dict[str, str]:
     elif _is_gb2312(encodings):
         groups = _gb2312(value).split("=")
     else:
-        name = PersonName(value, encodings)
-        groups = [name.alphabetic, name.ideographic, name.phonetic]
+        with quiet_decoders():
+            name = PersonName(value, encodings)
+            groups = [name.alphabetic, name.ideographic, name.phonetic]
     return {
         part: group.strip(" ")
         for part, group in zip(_NAME_PARTS, groups, strict=False)

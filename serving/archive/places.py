@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, exists, update
 
 from serving.archive.tables import SERIES, STUDIES, StudyState
+from serving.records import Prepared
 
 _MOST = 4096
 
 Key = tuple[str, str, str]
 """Institution, Study and Series Instance UID."""
 
-_TOUCH = (
+_TOUCH = Prepared(
     update(STUDIES)
     .where(
         STUDIES.c.id == bindparam("study"),
@@ -56,8 +57,8 @@ class Places:
         if place is None:
             return None
         institution, study_uid, series_uid = key
-        touched = connection.execute(
-            _TOUCH,
+        touched = _TOUCH.run(
+            connection,
             {
                 "study": place.study_id,
                 "series": place.series_id,

@@ -5,8 +5,7 @@ before it is kept, and the few elements that the index needs, in a third of a mi
 """
 
 import struct
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Container
 
 ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
@@ -21,25 +20,12 @@ _SHORT_VRS = frozenset(
      b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US")
 )  # fmt: skip
 _DEEPEST = 32
-_EXPECTED_GROUPS_END = 0xFFFC
+_LAST_TAG = 0xFFFCFFFF
+_ITEM_GROUP = ITEM >> 16
 
 
 class BrokenStructureError(ValueError):
     """The bytes are not a complete data set in this encoding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One outermost element."""
-
-    tag: int
-    vr: bytes | None
-    """None in Implicit VR."""
-    start: int
-    """First byte of the value."""
-    end: int
-    """First byte behind the value; behind its delimiter where the length is undefined."""
-    has_undefined_length: bool
 
 
 class Walk:
@@ -49,36 +35,44 @@ class Walk:
         self._data = data
         self._implicit = implicit
         order = "<" if little_endian else ">"
-        self._tag = struct.Struct(order + "HH")
-        self._short = struct.Struct(order + "H")
+        self._head = struct.Struct(order + "HH2sH")
         self._long = struct.Struct(order + "L")
 
-    def places(self, wanted: Container[int]) -> Iterator[Place]:
-        """Walk to the end and yield the outermost elements whose tags are `wanted`.
+    def values(self, wanted: Container[int]) -> dict[int, bytes]:
+        """Walk to the end and return the values of the outermost elements that are `wanted`.
+
+        By tag, encoded as they are; without what has an undefined length.
 
         Raises:
-            BrokenStructureError: at the first place where the data set is not well formed.
+            BrokenStructureError: the data set is not well formed somewhere.
         """
+        found: dict[int, bytes] = {}
+        data, implicit, whole = self._data, self._implicit, len(self._data)
         position, last_tag = 0, -1
-        while position < len(self._data):
-            tag, vr, start, length = self._header(position, implicit=self._implicit)
-            if tag <= last_tag or tag >> 16 > _EXPECTED_GROUPS_END:
+        while position < whole:
+            tag, vr, start, length = self._header(position, implicit)
+            if tag <= last_tag or tag > _LAST_TAG:
                 raise BrokenStructureError("elements out of order")
             last_tag = tag
-            position = self._end(vr, start, length, 0, implicit=self._implicit)
+            if length == UNDEFINED:
+                position = self._end(vr, start, length, 0, implicit=implicit)
+                continue
+            position = start + length
+            if position > whole:
+                raise BrokenStructureError("value longer than what is left")
             if tag in wanted:
-                yield Place(tag, vr, start, position, length == UNDEFINED)
+                found[tag] = bytes(data[start:position])
+        return found
 
-    def _header(self, position: int, *, implicit: bool) -> tuple[int, bytes | None, int, int]:
+    def _header(self, position: int, implicit: bool) -> tuple[int, bytes | None, int, int]:
         """Return tag, representation, start and length of the value of one element."""
         try:
-            group, number = self._tag.unpack_from(self._data, position)
+            group, number, vr, length = self._head.unpack_from(self._data, position)
             tag = group << 16 | number
-            if implicit or group == ITEM >> 16:
+            if implicit or group == _ITEM_GROUP:
                 return tag, None, position + 8, self._long.unpack_from(self._data, position + 4)[0]
-            vr = bytes(self._data[position + 4 : position + 6])
             if vr in _SHORT_VRS:
-                return tag, vr, position + 8, self._short.unpack_from(self._data, position + 6)[0]
+                return tag, vr, position + 8, length
             if vr in _LONG_VRS:
                 return tag, vr, position + 12, self._long.unpack_from(self._data, position + 8)[0]
         except struct.error:
@@ -97,7 +91,7 @@ class Walk:
 
     def _end_of_items(self, position: int, depth: int, *, implicit: bool) -> int:
         while True:
-            tag, _, start, length = self._header(position, implicit=True)
+            tag, _, start, length = self._header(position, True)
             if tag == SEQUENCE_END:
                 return start
             if tag != ITEM:
@@ -109,9 +103,9 @@ class Walk:
 
     def _end_of_item(self, position: int, depth: int, *, implicit: bool) -> int:
         while True:
-            tag, vr, start, length = self._header(position, implicit=implicit)
+            tag, vr, start, length = self._header(position, implicit)
             if tag == ITEM_END:
                 return start
-            if tag >> 16 == ITEM >> 16:
+            if tag >> 16 == _ITEM_GROUP:
                 raise BrokenStructureError("delimiter out of place")
             position = self._end(vr, start, length, depth + 1, implicit=implicit)

@@ -1,11 +1,10 @@
 """One association, from its request to its end (PS3.8 section 7, PS3.7 section 8)."""
 
-import logging
 import socket
 import ssl
-import threading
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from models.errors import ZhuzhenError
@@ -26,8 +25,8 @@ from serving.dimse.negotiation import (
     Agreement,
     Rejection,
     negotiate,
-    read_request,
 )
+from serving.dimse.reception import Answer, Budget, Incoming, Intake, Peer, Reception
 from serving.dimse.wire import (
     RELEASE_RESPONSE,
     AbortReason,
@@ -40,43 +39,9 @@ from serving.dimse.wire import (
     command_unit,
     fragments,
 )
-from serving.faults import place_of
 from serving.tracing import Attribute, Stage
 
-_LOG = logging.getLogger("zhuzhen.dimse")
 _LONGEST_COMMAND = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end."""
-
-    ae_title: str
-    """Empty as long as it is not known."""
-    address: str
-    certificate_names: frozenset[str] = frozenset()
-    """Of its certificate, where it had to show one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """An instance that was sent by C-STORE."""
-
-    peer: Peer
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    data_set: memoryview
-    """Encoded as it came; valid during the call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the sender is told."""
-
-    status: int
-    comment: str = ""
-    """In English and ASCII, without patient data; its first 64 characters are sent."""
 
 
 class TryLaterError(ZhuzhenError):
@@ -84,7 +49,7 @@ class TryLaterError(ZhuzhenError):
 
 
 class Handler(Protocol):
-    """What decides about associations and takes instances; called from many threads at once."""
+    """What decides about associations and instances; called from many threads at once."""
 
     def admit(self, peer: Peer) -> bool:
         """Whether the known caller `peer` may open an association.
@@ -96,58 +61,11 @@ class Handler(Protocol):
     def reject(self, peer: Peer, why: str) -> None:
         """Take note that a connection or an association was rejected; `why` is a machine name."""
 
-    def store(self, incoming: Incoming) -> Answer:
-        """Keep an instance; success only once it is kept."""
+    def receive(self, incoming: Incoming) -> Intake:
+        """Return what takes in an instance that begins to arrive."""
 
     def leave(self, peer: Peer, stored: int, why: str) -> None:
         """Take note that an association ended; `why` is empty after a regular release."""
-
-
-class Budget:
-    """Bytes that all data sets being received may hold together."""
-
-    def __init__(self, limit: int) -> None:
-        self._left = limit
-        self._lock = threading.Lock()
-
-    def take(self, count: int) -> bool:
-        """Book `count` bytes if they are left."""
-        with self._lock:
-            if count > self._left:
-                return False
-            self._left -= count
-            return True
-
-    def give_back(self, count: int) -> None:
-        """Return `count` booked bytes."""
-        with self._lock:
-            self._left += count
-
-
-class DataSet:
-    """Collects the fragments of one data set; what is too much is counted and dropped."""
-
-    def __init__(self, budget: Budget, limit: int) -> None:
-        self._budget = budget
-        self._limit = limit
-        self.data = bytearray()
-        self.overflown = False
-
-    def add(self, piece: memoryview) -> None:
-        """Append a fragment."""
-        if self.overflown:
-            return
-        fits = len(self.data) + len(piece) <= self._limit
-        if not fits or not self._budget.take(len(piece)):
-            self.overflown = True
-            self.close()
-            return
-        self.data += piece
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self._budget.give_back(len(self.data))
-        self.data = bytearray()
 
 
 class Association:
@@ -166,12 +84,12 @@ class Association:
         self._config = config
         self._handler = handler
         self._budget = budget
-        self._contexts: dict[int, tuple[str, str]] = {}
+        self._contexts: Mapping[int, tuple[str, str]] = {}
         self._stored = 0
         self._command: CommandSet | None = None
         self._command_bytes = b""
         self._context_id = 0
-        self._data_set: DataSet | None = None
+        self._reception: Reception | None = None
 
     def run(self, refusal: Rejection | None = None) -> None:
         """Negotiate, serve and end; with `refusal`, answer the request with that."""
@@ -188,8 +106,8 @@ class Association:
             why = f"the sender broke the protocol: {error}"
             self._abort(error.reason)
         finally:
-            if self._data_set is not None:
-                self._data_set.close()
+            if self._reception is not None:
+                self._reception.close()
             if opened:
                 self._handler.leave(self._peer, self._stored, why)
             elif why:
@@ -201,7 +119,7 @@ class Association:
         if kind != PduType.ASSOCIATE_RQ:
             raise ProtocolBroken("no association request", AbortReason.UNEXPECTED_PDU)
         header = bytes((kind, 0)) + len(body).to_bytes(4, "big")
-        request = read_request(header + bytes(body))
+        request = header + bytes(body)
         agreed: Agreement | Rejection
         agreed = refusal or negotiate(
             request, self._peer.address, self._config, self._peer.certificate_names
@@ -228,7 +146,7 @@ class Association:
 
     def _serve(self) -> None:
         while True:
-            if self._data_set is None:
+            if self._reception is None:
                 self._connection.deadline = None
             kind, body = self._connection.read()
             if kind == PduType.DATA:
@@ -248,14 +166,14 @@ class Association:
         if fragment.is_command:
             self._take_command(fragment)
             return
-        if self._data_set is None or fragment.context_id != self._context_id:
+        if self._reception is None or fragment.context_id != self._context_id:
             raise ProtocolBroken("data set without a command before it")
-        self._data_set.add(fragment.data)
+        self._reception.add(fragment.data)
         if fragment.is_last:
-            self._answer_store()
+            self._answer_store(self._reception)
 
     def _take_command(self, fragment: Fragment) -> None:
-        if self._data_set is not None:
+        if self._reception is not None:
             raise ProtocolBroken("command in the middle of a data set")
         self._command_bytes += bytes(fragment.data)
         if len(self._command_bytes) > _LONGEST_COMMAND:
@@ -268,7 +186,7 @@ class Association:
         self._context_id = fragment.context_id
         if command.has_data_set:
             self._connection.deadline = time.monotonic() + self._config.message_timeout_s
-            self._data_set = DataSet(self._budget, self._config.max_instance_bytes)
+            self._reception = self._begin(command)
         elif command.number(COMMAND_FIELD) == Command.C_ECHO_RQ:
             self._answer(Command.C_ECHO_RSP, Answer(Status.SUCCESS))
         elif command.number(COMMAND_FIELD) != Command.C_CANCEL_RQ:
@@ -282,44 +200,34 @@ class Association:
         answer = answer_to(self._command, field | 0x8000, Status.UNRECOGNIZED_OPERATION)
         self._connection.write(command_unit(self._context_id, answer))
 
-    def _answer_store(self) -> None:
-        assert self._command is not None  # noqa: S101 - set with the data set
-        assert self._data_set is not None  # noqa: S101 - the caller has looked
-        data_set, self._data_set = self._data_set, None
+    def _begin(self, command: CommandSet) -> Reception:
+        """Return what receives the data set that follows `command`."""
+        reception = Reception(self._budget, self._config.max_instance_bytes)
+        abstract_syntax, transfer_syntax = self._contexts[self._context_id]
+        sop_class = command.uid(AFFECTED_SOP_CLASS)
+        if sop_class != abstract_syntax:
+            reception.refuse(_NOT_AGREED_ON)
+        elif command.number(COMMAND_FIELD) == Command.C_STORE_RQ:
+            instance = command.uid(AFFECTED_SOP_INSTANCE)
+            incoming = Incoming(self._peer, sop_class, instance, transfer_syntax)
+            reception.hand_to(self._handler.receive(incoming))
+        return reception
+
+    def _answer_store(self, reception: Reception) -> None:
+        assert self._command is not None  # noqa: S101 - set with the reception
+        self._reception = None
         try:
             if self._command.number(COMMAND_FIELD) != Command.C_STORE_RQ:
                 self._refuse_operation()
                 return
             with tracing.span(Stage.STORE) as span:
-                answer = self._judge(self._command, data_set)
+                answer = reception.store()
                 tracing.note(span, Attribute.DICOM_STATUS, answer.status)
         finally:
-            data_set.close()
+            reception.close()
         if answer.status == Status.SUCCESS:
             self._stored += 1
         self._answer(Command.C_STORE_RSP, answer)
-
-    def _judge(self, command: CommandSet, data_set: DataSet) -> Answer:
-        if data_set.overflown:
-            return Answer(Status.OUT_OF_RESOURCES, "The data set is too large for what is free")
-        abstract_syntax, transfer_syntax = self._contexts[self._context_id]
-        sop_class = command.uid(AFFECTED_SOP_CLASS)
-        if sop_class != abstract_syntax:
-            return Answer(Status.SOP_CLASS_NOT_SUPPORTED, "Not the SOP class that was agreed on")
-        incoming = Incoming(
-            peer=self._peer,
-            sop_class_uid=sop_class,
-            sop_instance_uid=command.uid(AFFECTED_SOP_INSTANCE),
-            transfer_syntax_uid=transfer_syntax,
-            data_set=memoryview(data_set.data),
-        )
-        try:
-            return self._handler.store(incoming)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the association
-            _LOG.error("An instance could not be stored: %s", place_of(error))
-            return Answer(Status.PROCESSING_FAILURE, "Not stored; the log of the node says why")
-        finally:
-            incoming.data_set.release()
 
     def _answer(self, field: Command, answer: Answer) -> None:
         assert self._command is not None  # noqa: S101 - there is one to be answered
@@ -331,6 +239,9 @@ class Association:
             self._connection.write(abort_unit(reason))
         except PeerLeft:
             return
+
+
+_NOT_AGREED_ON = Answer(Status.SOP_CLASS_NOT_SUPPORTED, "Not the SOP class that was agreed on")
 
 
 def serve_connection(

@@ -9,9 +9,10 @@ import threading
 from types import TracebackType
 
 from models.errors import ZhuzhenError
-from serving.dimse.association import Budget, Handler, Peer, serve_connection
+from serving.dimse.association import Handler, serve_connection
 from serving.dimse.config import DimseConfig
 from serving.dimse.negotiation import TOO_MANY, Rejection
+from serving.dimse.reception import Budget, Peer
 from serving.faults import place_of
 
 _LOG = logging.getLogger("zhuzhen.dimse")

@@ -2,8 +2,10 @@
 
 import logging
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from types import MappingProxyType
 
 from pydicom.uid import UID
 from pynetdicom import AllStoragePresentationContexts
@@ -26,6 +28,9 @@ from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NA
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 _APPLICATION_CONTEXT = UID("1.2.840.10008.3.1.1.1")
+_REMEMBERED = 64
+"""Requests whose answers are remembered: a modality asks with the same bytes every time, and
+pynetdicom needs 20 ms for the 128 contexts that many propose."""
 _PREFERRED_SYNTAXES = (
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2",
@@ -65,13 +70,14 @@ class Agreement:
     """What both sides agreed on."""
 
     caller: Caller
-    contexts: dict[int, tuple[str, str]]
+    contexts: Mapping[int, tuple[str, str]]
     """Abstract and transfer syntax by presentation context ID."""
     unit: bytes
     """The encoded A-ASSOCIATE-AC."""
 
 
-def read_request(unit: bytes) -> A_ASSOCIATE:
+@lru_cache(maxsize=_REMEMBERED)
+def _read_request(unit: bytes) -> A_ASSOCIATE:
     """Decode an A-ASSOCIATE-RQ.
 
     Raises:
@@ -88,12 +94,17 @@ def read_request(unit: bytes) -> A_ASSOCIATE:
 
 
 def negotiate(
-    request: A_ASSOCIATE,
+    unit: bytes,
     address: str,
     config: DimseConfig,
     certificate_names: frozenset[str] = frozenset(),
 ) -> Agreement | Rejection:
-    """Answer an association request from `address`, whose certificate has these names."""
+    """Answer the encoded request `unit` from `address`, whose certificate has these names.
+
+    Raises:
+        ProtocolBroken: it cannot be decoded or answered.
+    """
+    request = _read_request(unit)
     if request.application_context_name != _APPLICATION_CONTEXT:
         return CONTEXT_NOT_SUPPORTED
     if request.called_ae_title.strip() != config.ae_title:
@@ -104,9 +115,10 @@ def negotiate(
     if caller.certificate_names and certificate_names.isdisjoint(caller.certificate_names):
         return CERTIFICATE_OF_OTHERS
     try:
-        return _accept(request, caller, config)
-    except Exception:  # noqa: BLE001 - as in read_request
+        contexts, answer = _accept(unit, config.max_pdu_bytes)
+    except Exception:  # noqa: BLE001 - as in _read_request
         raise ProtocolBroken("association request that cannot be answered") from None
+    return Agreement(caller, contexts, answer)
 
 
 def _caller(title: str, address: str, config: DimseConfig) -> Caller | None:
@@ -116,7 +128,10 @@ def _caller(title: str, address: str, config: DimseConfig) -> Caller | None:
     return None
 
 
-def _accept(request: A_ASSOCIATE, caller: Caller, config: DimseConfig) -> Agreement:
+@lru_cache(maxsize=_REMEMBERED)
+def _accept(unit: bytes, max_pdu_bytes: int) -> tuple[Mapping[int, tuple[str, str]], bytes]:
+    """Return what is agreed on with the sender of a request, and the encoded A-ASSOCIATE-AC."""
+    request = _read_request(unit)
     contexts, _ = negotiate_as_acceptor(
         request.presentation_context_definition_list, supported_contexts()
     )
@@ -127,25 +142,24 @@ def _accept(request: A_ASSOCIATE, caller: Caller, config: DimseConfig) -> Agreem
     answer.result = 0
     answer.result_source = 1
     answer.presentation_context_definition_results_list = contexts
-    answer.user_information = [*_about_us(config)]
-    unit = A_ASSOCIATE_AC(answer).encode()
+    answer.user_information = [*_about_us(max_pdu_bytes)]
     accepted = {
         context.context_id: (str(context.abstract_syntax), str(context.transfer_syntax[0]))
         for context in contexts
         if context.result == 0 and context.context_id is not None
     }
-    return Agreement(caller, accepted, unit)
+    return MappingProxyType(accepted), A_ASSOCIATE_AC(answer).encode()
 
 
 def _about_us(
-    config: DimseConfig,
+    max_pdu_bytes: int,
 ) -> list[
     MaximumLengthNotification
     | ImplementationClassUIDNotification
     | ImplementationVersionNameNotification
 ]:
     longest = MaximumLengthNotification()
-    longest.maximum_length_received = config.max_pdu_bytes
+    longest.maximum_length_received = max_pdu_bytes
     implementation = ImplementationClassUIDNotification()
     implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     name = ImplementationVersionNameNotification()

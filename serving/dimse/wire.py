@@ -73,6 +73,7 @@ class Connection:
         self._buffer = bytearray(max_pdu)
         self._view = memoryview(self._buffer)
         self._header = memoryview(bytearray(_HEADER.size))
+        self._waits_s = 0.0
         self.deadline: float | None = None
         """Of `time.monotonic`: by then what is being received must be complete."""
 
@@ -91,7 +92,7 @@ class Connection:
     def write(self, unit: bytes) -> None:
         """Send `unit`, complete with its header."""
         try:
-            self._peer.settimeout(self._idle_s)
+            self._wait_at_most(self._idle_s)
             self._peer.sendall(unit)
         except OSError as error:
             raise PeerLeft(str(error)) from None
@@ -100,13 +101,19 @@ class Connection:
         received = 0
         try:
             while received < len(target):
-                self._peer.settimeout(self._patience())
+                self._wait_at_most(self._patience())
                 count = self._peer.recv_into(target[received:])
                 if count == 0:
                     raise PeerLeft("closed")
                 received += count
         except OSError as error:
             raise PeerLeft(str(error)) from None
+
+    def _wait_at_most(self, seconds: float) -> None:
+        # Each setting is a call of the system; while there is time enough they are all the same.
+        if seconds != self._waits_s:
+            self._peer.settimeout(seconds)
+            self._waits_s = seconds
 
     def _patience(self) -> float:
         if self.deadline is None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
 from serving.archive.archive import Announced
 from serving.audit import AuditUnavailableError
-from serving.dimse.association import Answer, Incoming, Peer, TryLaterError
+from serving.dimse.association import TryLaterError
 from serving.dimse.command import Status
+from serving.dimse.reception import Answer, Incoming, Intake, Peer
 from serving.metrics import count_instance
 from serving.node.access import Gatekeeper
-from serving.routing import Node
+from serving.routing import Node, Source
 
 _LOG = logging.getLogger("zhuzhen.node")
 _CONFLICT = 0xC111
@@ -59,16 +60,46 @@ class Storing:
             # Nothing was opened or done; the caller is told so already.
             _LOG.error("A rejected association could not be recorded (%s)", why)
 
-    def store(self, incoming: Incoming) -> Answer:
-        """Keep an instance."""
-        source = self._node.source_called(incoming.peer.ae_title)
-        if source is None:
+    def receive(self, incoming: Incoming) -> Intake:
+        """Return what takes in an instance that begins to arrive."""
+        return InstanceIntake(
+            self._archive, self._node.source_called(incoming.peer.ae_title), incoming
+        )
+
+    def leave(self, peer: Peer, stored: int, why: str) -> None:
+        """An association ended: what it brought may be complete now."""
+        if stored:
+            self._wake()
+
+
+class InstanceIntake:
+    """Takes one instance of `source` into the archive."""
+
+    def __init__(self, archive: Archive, source: Source | None, incoming: Incoming) -> None:
+        self._archive = archive
+        self._source = source
+        self._incoming = incoming
+        self._file = archive.begin(
+            incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid
+        )
+
+    def add(self, piece: memoryview) -> None:
+        """Write the next bytes."""
+        if self._source is not None:
+            self._file.add(piece)
+
+    def store(self, data_set: memoryview) -> Answer:
+        """Keep the instance."""
+        if self._source is None:
             return Answer(Status.NOT_AUTHORIZED)
-        announced = Announced(incoming.sop_class_uid, incoming.sop_instance_uid)
-        origin = Origin(source.institution, source.name)
+        incoming = self._incoming
         try:
             receipt = self._archive.receive(
-                incoming.data_set, incoming.transfer_syntax_uid, origin, announced
+                data_set,
+                incoming.transfer_syntax_uid,
+                Origin(self._source.institution, self._source.name),
+                Announced(incoming.sop_class_uid, incoming.sop_instance_uid),
+                early=self._file,
             )
         except InstanceRefusedError as refused:
             count_instance("c-store", refused.refusal.value)
@@ -76,7 +107,6 @@ class Storing:
         count_instance("c-store", receipt.kept.value)
         return Answer(Status.SUCCESS)
 
-    def leave(self, peer: Peer, stored: int, why: str) -> None:
-        """An association ended: what it brought may be complete now."""
-        if stored:
-            self._wake()
+    def close(self) -> None:
+        """Forget what was not stored."""
+        self._file.close()

@@ -70,9 +70,16 @@ class ObjectKeys:
         self._seal_key = derived[32:]
         self._prefix = header.prefix
 
-    def encrypt(self, number: int, plain: "bytes | bytearray | memoryview", *, last: bool) -> bytes:
-        """Encrypt one segment."""
-        return self._cipher.encrypt(self._nonce(number, last=last), plain, None)
+    def encrypt_into(
+        self,
+        sealed: memoryview,
+        number: int,
+        plain: "bytes | bytearray | memoryview",
+        *,
+        last: bool,
+    ) -> None:
+        """Encrypt one segment into `sealed`, which is longer than `plain` by the tag."""
+        self._cipher.encrypt_into(self._nonce(number, last=last), plain, None, sealed)
 
     def decrypt(self, number: int, sealed: bytes, *, last: bool) -> bytes:
         """Decrypt one segment.

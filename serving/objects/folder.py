@@ -49,7 +49,13 @@ class Shelf(Protocol):
 class Draft(Protocol):
     """An object while it is written."""
 
-    file: BinaryIO
+    def append(self, piece: "bytes | bytearray | memoryview") -> None:
+        """Write the next bytes."""
+        ...
+
+    def begin_with(self, head: bytes) -> None:
+        """Write `head` over the first bytes."""
+        ...
 
     def keep(self, name: str, *, only_over: bool = False) -> bool:
         """Make it durable under `name`, replacing what was there; whether that was done.
@@ -80,8 +86,8 @@ class FolderShelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._drafts = root / "drafts"
-        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.drafts = root / "drafts"
+        self.drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The last one is there only if all are.
         if not self.path_of("ff").parent.exists():
             for number in range(256):
@@ -90,7 +96,7 @@ class FolderShelf:
 
     def begin(self) -> "FolderDraft":
         """Begin to write an object; see `Shelf.begin`."""
-        return FolderDraft(self, self._drafts / secrets.token_hex(16))
+        return FolderDraft(self)
 
     def read(self, name: str) -> BinaryIO:
         """Open an object to read; see `Shelf.read`."""
@@ -118,7 +124,11 @@ class FolderShelf:
 
     def path_of(self, name: str) -> Path:
         """Return where the object of that name lies."""
-        return self.root / name[:2] / name
+        return Path(self.place_of(name))
+
+    def place_of(self, name: str) -> str:
+        """Return the path of the object of that name as text, which is made sooner."""
+        return f"{self.root}/{name[:2]}/{name}"
 
     @contextlib.contextmanager
     def names_locked(self) -> Iterator[None]:
@@ -134,7 +144,7 @@ class FolderShelf:
             older_than_s: seconds since the last write, longer than any object takes to arrive.
         """
         removed = 0
-        for draft in self._drafts.iterdir():
+        for draft in self.drafts.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if draft.stat().st_mtime < time.time() - older_than_s:
                     draft.unlink()
@@ -143,29 +153,44 @@ class FolderShelf:
 
 
 class FolderDraft:
-    """A file that has no name yet."""
+    """A file that has no name yet.
 
-    def __init__(self, shelf: FolderShelf, path: Path) -> None:
+    Thousands of them are made in a minute: paths are plain texts here, and what is written goes to
+    the system as it is.
+    """
+
+    def __init__(self, shelf: FolderShelf) -> None:
         self._shelf = shelf
-        self._path = path
+        self._path = f"{shelf.drafts}/{secrets.token_hex(16)}"
         self._is_kept = False
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self.file: BinaryIO = os.fdopen(descriptor, "w+b")
+        self._descriptor: int | None = os.open(
+            self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+        )
+
+    def append(self, piece: "bytes | bytearray | memoryview") -> None:
+        """Write the next bytes."""
+        written = os.write(self._open, piece)
+        while written < len(piece):
+            written += os.write(self._open, memoryview(piece)[written:])
+
+    def begin_with(self, head: bytes) -> None:
+        """Write `head` over the first bytes."""
+        os.pwrite(self._open, head, 0)
 
     def keep(self, name: str, *, only_over: bool = False) -> bool:
         """Make it durable: first the bytes, then the name, then the folder's list of names."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        if not self._rename(name, only_over=only_over):
+        os.fsync(self._open)
+        self._close()
+        if only_over and not self._replace_there(name):
             return False
-        _sync_folder(self._path.parent)
+        if not only_over:
+            self._rename(name)
+        _sync_folder(Path(self._path).parent)
         return True
 
     def place(self, name: str) -> None:
         """Put it under `name`, to be read by all, without waiting for the disk."""
-        self.file.flush()
-        self._rename(name, only_over=False)
+        self._rename(name)
 
     def sync(self) -> None:
         """Make durable what was placed.
@@ -173,29 +198,42 @@ class FolderDraft:
         A journaling file system writes the new name with the new file, so that the second sync has
         nothing left to do there; elsewhere it is needed.
         """
-        os.fsync(self.file.fileno())
-        self.file.close()
-        _sync_folder(self._path.parent)
-
-    def _rename(self, name: str, *, only_over: bool) -> bool:
-        target = self._shelf.path_of(name)
-        # What replaces an object must not bring back one that is being removed.
-        with self._shelf.names_locked():
-            if only_over and not target.exists():
-                return False
-            self._path.replace(target)
-        self._path, self._is_kept = target, True
-        return True
+        os.fsync(self._open)
+        self._close()
+        _sync_folder(Path(self._path).parent)
 
     def discard(self) -> None:
         """Forget it, unless it was kept."""
         try:
-            # What the full disk did not take is tried once more here, and fails once more.
             with contextlib.suppress(OSError):
-                self.file.close()
+                self._close()
         finally:
             if not self._is_kept:
-                self._path.unlink(missing_ok=True)
+                Path(self._path).unlink(missing_ok=True)
+
+    @property
+    def _open(self) -> int:
+        if self._descriptor is None:
+            raise ValueError("a draft that is closed cannot be written")
+        return self._descriptor
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _replace_there(self, name: str) -> bool:
+        # What replaces an object must not bring back one that is being removed.
+        with self._shelf.names_locked():
+            if not self._shelf.exists(name):
+                return False
+            self._rename(name)
+            return True
+
+    def _rename(self, name: str) -> None:
+        target = self._shelf.place_of(name)
+        os.replace(self._path, target)  # noqa: PTH105 - as text, see above
+        self._path, self._is_kept = target, True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,7 +24,14 @@ from typing import BinaryIO, cast
 
 from models.errors import ZhuzhenError
 from models.store import home
-from serving.objects.encryption import HEADER_BYTES, SEGMENT_BYTES, Header, ObjectKeys, read_header
+from serving.objects.encryption import (
+    HEADER_BYTES,
+    SEGMENT_BYTES,
+    TAG_BYTES,
+    Header,
+    ObjectKeys,
+    read_header,
+)
 from serving.objects.folder import FolderShelf, Shelf
 from serving.objects.reading import ObjectReader
 from serving.privacy import Keyring, SealError, SecretName, open_keyring
@@ -186,11 +193,12 @@ class ObjectWriter:
         self._header = Header.fresh(key)
         self._keys = ObjectKeys(key, self._header)
         self._draft = shelf.begin()
-        self._draft.file.write(bytes(HEADER_BYTES))
+        self._draft.append(bytes(HEADER_BYTES))
         self._hash = hashlib.sha256()
         self._size = 0
         self._segments = 0
         self._rest = bytearray()
+        self._sealed = memoryview(bytearray(SEGMENT_BYTES + TAG_BYTES))
 
     def __enter__(self) -> "ObjectWriter":
         return self
@@ -201,7 +209,7 @@ class ObjectWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._draft.discard()
+        self.discard()
 
     @property
     def digest(self) -> str:
@@ -242,6 +250,10 @@ class ObjectWriter:
         """Make durable what was placed."""
         self._draft.sync()
 
+    def discard(self) -> None:
+        """Forget what was neither committed nor placed."""
+        self._draft.discard()
+
     def commit_over(self, name: str) -> bool:
         """Replace the object of that name on disk, unless it was deleted meanwhile."""
         self._finish()
@@ -250,11 +262,12 @@ class ObjectWriter:
     def _finish(self) -> None:
         self._encrypt(self._rest, last=True)
         header = replace(self._header, size=self._size)
-        self._draft.file.seek(0)
-        self._draft.file.write(header.sealed(self._keys, self.digest))
+        self._draft.begin_with(header.sealed(self._keys, self.digest))
 
     def _encrypt(self, plain: "bytearray | memoryview", *, last: bool) -> None:
-        self._draft.file.write(self._keys.encrypt(self._segments, plain, last=last))
+        sealed = self._sealed[: len(plain) + TAG_BYTES]
+        self._keys.encrypt_into(sealed, self._segments, plain, last=last)
+        self._draft.append(sealed)
         self._segments += 1
 
 

@@ -6,15 +6,18 @@ and bring a migration for each change.
 """
 
 from serving.records.base import Base, NaiveDatetimeError, UtcDateTime
-from serving.records.database import DatabaseError, database_url, open_engine, writing
+from serving.records.database import DatabaseError, Writer, database_url, open_engine, writing
 from serving.records.migration import upgrade
+from serving.records.prepared import Prepared
 from serving.records.space import is_out_of_space
 
 __all__ = [
     "Base",
     "DatabaseError",
     "NaiveDatetimeError",
+    "Prepared",
     "UtcDateTime",
+    "Writer",
     "database_url",
     "is_out_of_space",
     "open_engine",

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from models import store
 from models.errors import ZhuzhenError
+from serving.records.prepared import drive
 
 FILE = "records.sqlite3"
 _KINDS = ("sqlite", "postgresql")
@@ -89,6 +90,47 @@ def _unsynced(connection: Connection, *, is_so: bool) -> Iterator[None]:
         yield
     finally:
         raw.execute("PRAGMA synchronous = FULL")
+
+
+class Writer:
+    """What `writing` does, for who writes all the time: on SQLite over one connection kept open.
+
+    Used by one thread at a time.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._is_synced = True
+
+    @contextmanager
+    def writing(self, *, synced: bool) -> Iterator[Connection]:
+        """Yield a connection in a transaction; see `writing`."""
+        if self._engine.dialect.name != "sqlite":
+            with writing(self._engine, synced=synced) as connection:
+                yield connection
+            return
+        if self._connection is None:
+            self._connection, self._is_synced = self._engine.connect(), True
+        try:
+            if synced != self._is_synced:
+                setting = "FULL" if synced else "NORMAL"
+                drive(self._connection, f"PRAGMA synchronous = {setting}")
+                self._is_synced = synced
+            with self._connection.begin():
+                drive(self._connection, "BEGIN IMMEDIATE")
+                yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; it is opened anew when it is needed."""
+        if self._connection is not None:
+            # Not given back, for it may be set not to sync.
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -10,9 +10,9 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from serving.dimse.association import Answer, Incoming, Peer
 from serving.dimse.config import Caller, DimseConfig
 from serving.dimse.listener import Listener
+from serving.dimse.reception import Answer, Incoming, Peer
 from tests.broken_instances import (
     ANSWERS,
     data_unit,
@@ -35,6 +35,7 @@ class Shelf:
         self.kept: list[bytes] = []
         self.rejected: list[str] = []
         self.left: list[str] = []
+        self.closed = 0
 
     def admit(self, peer: Peer) -> bool:
         return True
@@ -42,12 +43,30 @@ class Shelf:
     def reject(self, peer: Peer, why: str) -> None:
         self.rejected.append(why)
 
-    def store(self, incoming: Incoming) -> Answer:
-        self.kept.append(bytes(incoming.data_set))
-        return Answer(0)
+    def receive(self, incoming: Incoming) -> "Place":
+        return Place(self)
 
     def leave(self, peer: Peer, stored: int, why: str) -> None:
         self.left.append(why)
+
+
+class Place:
+    """Takes one instance, and holds the pieces against the whole."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.pieces: list[bytes] = []
+
+    def add(self, piece: memoryview) -> None:
+        self.pieces.append(bytes(piece))
+
+    def store(self, data_set: memoryview) -> Answer:
+        assert b"".join(self.pieces) == data_set
+        self.shelf.kept.append(bytes(data_set))
+        return Answer(0)
+
+    def close(self) -> None:
+        self.shelf.closed += 1
 
 
 @pytest.fixture
