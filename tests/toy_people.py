@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from tests.toy_packages import toy_package, toy_sheet
+
 _DESCRIPTION = {
     "name": "toy_people",
     "version": "1.0.0",
@@ -24,14 +26,7 @@ _DESCRIPTION = {
             "optional": True,
         },
     ],
-    "sheet": {
-        "title": {"en": "Made-up people", "zh": "虚构人群"},
-        "origin": "made up",
-        "licence": "CC0-1.0",
-        "citation": "none",
-        "population": "nobody",
-        "obtain": "tests make it",
-    },
+    "sheet": toy_sheet("Made-up people", "虚构人群"),
 }
 _CONFIGURATION = {
     "name": "toy-risk",
@@ -49,29 +44,13 @@ _CONFIGURATION = {
     "calibration": {"conformal_coverage": 0.9},
     "reference": {"components": 2},
     "evaluation": {"bootstrap_repeats": 20},
-    "package": {
-        "description": "A toy.",
-        "task": "toy",
-        "authors": "nobody",
-        "copyright": "none",
-        "licence": "CC0-1.0",
-        "intended_use": "Tests. Not cleared as a medical device.",
-        "data_source": "Made up.",
-        "references": [],
-        "changelog": {"0.1.0": "First."},
-        "labels": ["toy_disease"],
-        "findings": [
-            {
-                "label": "toy_disease",
-                "en": "Toy disease",
-                "zh": "虚构疾病",
-                "codes": [{"system": "http://example.org", "value": "1", "display": "Toy"}],
-            }
-        ],
-        "statement": {"en": "For tests.", "zh": "仅供测试。"},
-        "rules": [{"fact": "age_years", "minimum": 18, "below": 90}],
-        "limits": ["It is a toy."],
-    },
+    "package": toy_package(
+        "toy_disease",
+        en="Toy disease",
+        zh="虚构疾病",
+        code={"value": "1", "display": "Toy"},
+        rule={"fact": "age_years", "minimum": 18, "below": 90},
+    ),
 }
 
 

@@ -9,6 +9,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.toy_packages import toy_package, toy_sheet
+
 SIDE_PX = 48
 _DESCRIPTION: dict[str, Any] = {
     "name": "toy_tiles",
@@ -17,14 +19,7 @@ _DESCRIPTION: dict[str, Any] = {
     "fields": {"path": "file", "group": "slide", "site": "laboratory"},
     "labels": ["toy_nests"],
     "present": {"column": "seen", "values": {"nests": ["toy_nests"], "nothing": []}},
-    "sheet": {
-        "title": {"en": "Made-up tiles", "zh": "虚构图块"},
-        "origin": "made up",
-        "licence": "CC0-1.0",
-        "citation": "none",
-        "population": "nobody",
-        "obtain": "tests make it",
-    },
+    "sheet": toy_sheet("Made-up tiles", "虚构图块"),
 }
 _CONFIGURATION: dict[str, Any] = {
     "name": "toy-tiles",
@@ -55,29 +50,13 @@ _CONFIGURATION: dict[str, Any] = {
         "refusal_change": 1.0,
     },
     "evaluation": {"bootstrap_repeats": 50, "robustness_images": 12, "far_images": 1},
-    "package": {
-        "description": "A toy.",
-        "task": "toy",
-        "authors": "nobody",
-        "copyright": "none",
-        "licence": "CC0-1.0",
-        "intended_use": "Tests. Not cleared as a medical device.",
-        "data_source": "Made up.",
-        "references": [],
-        "changelog": {"0.1.0": "First."},
-        "labels": ["toy_nests"],
-        "findings": [
-            {
-                "label": "toy_nests",
-                "en": "Toy nests",
-                "zh": "虚构细胞巢",
-                "codes": [{"system": "http://example.org", "value": "2", "display": "Nests"}],
-            }
-        ],
-        "statement": {"en": "For tests.", "zh": "仅供测试。"},
-        "rules": [{"fact": "rows", "minimum": 32, "below": 129}],
-        "limits": ["It is a toy."],
-    },
+    "package": toy_package(
+        "toy_nests",
+        en="Toy nests",
+        zh="虚构细胞巢",
+        code={"value": "2", "display": "Nests"},
+        rule={"fact": "rows", "minimum": 32, "below": 129},
+    ),
 }
 
 

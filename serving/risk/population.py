@@ -28,7 +28,7 @@ from models.risk.units import UnitError
 from serving.fhir.bulk import strays_of
 from serving.risk.known import Known
 from serving.risk.resource_lines import ResourceWork
-from serving.risk.runs import Run, Work, fingerprint, keep_counts
+from serving.risk.runs import Run, ScoringWork, Work, keep_counts
 from serving.risk.summaries import PartCounts, Summary, counted_values, summary_of
 from serving.risk.table_files import (
     PART_ROWS,
@@ -93,31 +93,22 @@ def _work(score: Score, source: Path, kind: TableFormat, language: str, known: K
     return _TableWork(score, source, kind, language, known)
 
 
-class _TableWork:
+class _TableWork(ScoringWork):
     """A table in, the same table with the results out."""
 
     def __init__(
         self, score: Score, source: Path, kind: TableFormat, language: str, known: Known
     ) -> None:
-        self._score = score
-        self._source = source
-        self._kind = kind
-        self._language = language
-        self._known = known
+        super().__init__(score, source, kind, language, known)
         self._mark = source.suffix.lower() == ".csv" and source.exists() and has_mark(source)
-        self.ending = kind.value
 
     def plan(self) -> dict[str, Any]:
         """Return what decides the result."""
-        return {
-            "score": [self._score.id, self._score.version],
-            "source": fingerprint(self._source),
-            "format": self._kind.value,
-            "language": self._language,
-            "known": dict(self._known.inputs),
-            "part_rows": PART_ROWS,
-            "result": hashlib.sha256(",".join(RESULT_COLUMNS).encode()).hexdigest()[:8],
-        }
+        return self._planned(
+            known=dict(self._known.inputs),
+            part_rows=PART_ROWS,
+            result=hashlib.sha256(",".join(RESULT_COLUMNS).encode()).hexdigest()[:8],
+        )
 
     def parts(self, done: int, folder: Path) -> Iterator[pa.Table]:
         """Yield the rows behind the first `done` ones."""

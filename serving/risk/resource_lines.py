@@ -32,7 +32,7 @@ from serving.fhir.facts import Fact, Person
 from serving.fhir.operation import one_person, read_request
 from serving.risk.answers import plain_value
 from serving.risk.known import Known
-from serving.risk.runs import fingerprint, keep_counts
+from serving.risk.runs import ScoringWork, keep_counts
 from serving.risk.summaries import PartCounts, counted_values
 from serving.risk.table_files import TableFormat, join_parts, write_part
 
@@ -53,29 +53,15 @@ class Result:
     """Why they are not."""
 
 
-class ResourceWork:
+class ResourceWork(ScoringWork):
     """Resources in, resources or a table out."""
-
-    def __init__(
-        self, score: Score, source: Path, kind: TableFormat, language: str, known: Known
-    ) -> None:
-        self._score = score
-        self._source = source
-        self._kind = kind
-        self._language = language
-        self._known = known
-        self.ending = kind.value
 
     def plan(self) -> dict[str, Any]:
         """Return what decides the result."""
-        return {
-            "score": [self._score.id, self._score.version],
-            "source": fingerprint(self._source),
-            "format": self._kind.value,
-            "language": self._language,
-            "known": [dict(self._known.inputs), self._known.lists_complete],
-            "part": [_PART_PEOPLE, _PART_BYTES],
-        }
+        return self._planned(
+            known=[dict(self._known.inputs), self._known.lists_complete],
+            part=[_PART_PEOPLE, _PART_BYTES],
+        )
 
     def parts(self, done: int, folder: Path) -> Iterator[list[PersonLines]]:
         """Yield the people behind the first `done` ones, some at a time."""

@@ -15,8 +15,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from models.risk.score import Score
+from serving.risk.known import Known
 from serving.risk.summaries import PartCounts
-from serving.risk.table_files import TableFileError
+from serving.risk.table_files import TableFileError, TableFormat
 
 
 class Work(Protocol):
@@ -51,6 +53,30 @@ class Work(Protocol):
     def join(self, parts: list[Path], target: Path) -> None:
         """Write `target` from the files of all parts; it appears whole or not at all."""
         ...
+
+
+class ScoringWork:
+    """What every scoring of a file works with; how people are read and written is a subclass's."""
+
+    def __init__(
+        self, score: Score, source: Path, kind: TableFormat, language: str, known: Known
+    ) -> None:
+        self._score = score
+        self._source = source
+        self._kind = kind
+        self._language = language
+        self._known = known
+        self.ending = kind.value
+
+    def _planned(self, **more: Any) -> dict[str, Any]:
+        """Return what decides the result of any of them, and `more` that decides this one's."""
+        return {
+            "score": [self._score.id, self._score.version],
+            "source": fingerprint(self._source),
+            "format": self._kind.value,
+            "language": self._language,
+            **more,
+        }
 
 
 class Run:
