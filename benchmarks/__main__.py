@@ -17,6 +17,7 @@ from benchmarks.measures import (
     access,
     audit,
     footprint,
+    last_byte,
     overhead,
     peers,
     precision,
@@ -44,6 +45,7 @@ MEASURES: Mapping[str, Callable[[Bench], Section]] = {
     "access": access.measure,
     "results": results.measure,
     "receiving": receiving.measure,
+    "last-byte": last_byte.measure,
     "risk": risk.measure,
 }
 

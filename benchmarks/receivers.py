@@ -22,7 +22,7 @@ _NODE = """
 port: {port}
 durability: {durability}
 sources:
-  - {{name: bench, institution: local, ae_title: BENCH, quiet_time_s: 3600}}
+  - {name: bench, institution: local, ae_title: BENCH, quiet_time_s: 3600}
 """
 
 
@@ -35,6 +35,8 @@ class Receiver:
     ae_title: str
     stow: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    rest: str | None = None
+    """Base of Orthanc's own interface."""
 
 
 def dcmtk_program(name: str) -> str:
@@ -55,25 +57,33 @@ def open_receivers(folder: Path) -> Iterator[list[Receiver]]:
     folder.mkdir()
     with contextlib.ExitStack() as stack:
         found = [
-            stack.enter_context(_zhuzhen(folder, ZHUZHEN, "power-cut")),
-            stack.enter_context(_zhuzhen(folder, UNSYNCED, "process-end")),
+            stack.enter_context(zhuzhen_node(folder, ZHUZHEN, _node("power-cut"))),
+            stack.enter_context(zhuzhen_node(folder, UNSYNCED, _node("process-end"))),
             stack.enter_context(_storescp(folder)),
         ]
         if shutil.which("Orthanc") and _PLUGIN.exists():
-            found.append(stack.enter_context(_orthanc(folder)))
+            found.append(stack.enter_context(orthanc(folder)))
         yield found
     shutil.rmtree(folder)
 
 
+def _node(durability: str) -> str:
+    return _NODE.replace("{durability}", durability)
+
+
 @contextlib.contextmanager
-def _zhuzhen(folder: Path, name: str, durability: str) -> Iterator[Receiver]:
+def zhuzhen_node(folder: Path, name: str, node: str) -> Iterator[Receiver]:
+    """Start the service with `node` as its `node.yaml`, where `{port}` stands for its port.
+
+    Its home is the folder `name` in `folder`.
+    """
     port = _free_port()
-    home = folder / f"zhuzhen-{durability}"
+    home = folder / name
     home.mkdir()
-    (home / "node.yaml").write_text(_NODE.format(port=port, durability=durability), "utf-8")
+    (home / "node.yaml").write_text(node.replace("{port}", str(port)), "utf-8")
     with (
         own_home(home),
-        (folder / f"zhuzhen-{durability}.log").open("wb") as log,
+        (folder / f"{name}.log").open("wb") as log,
         attached_service(log=log.fileno()) as service,
     ):
         _wait(port)
@@ -93,7 +103,8 @@ def _storescp(folder: Path) -> Iterator[Receiver]:
 
 
 @contextlib.contextmanager
-def _orthanc(folder: Path) -> Iterator[Receiver]:
+def orthanc(folder: Path) -> Iterator[Receiver]:
+    """Start Orthanc with its data in `folder`."""
     http_port, dicom_port = _free_port(), _free_port()
     settings = {
         "StorageDirectory": str(folder / "orthanc"),
@@ -110,8 +121,8 @@ def _orthanc(folder: Path) -> Iterator[Receiver]:
     file = folder / "orthanc.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
     with _running(["Orthanc", str(file)], folder / "orthanc.log", dicom_port):
-        stow = f"http://127.0.0.1:{http_port}/dicom-web/studies"
-        yield Receiver(ORTHANC, dicom_port, "ORTHANC", stow)
+        rest = f"http://127.0.0.1:{http_port}"
+        yield Receiver(ORTHANC, dicom_port, "ORTHANC", f"{rest}/dicom-web/studies", rest=rest)
 
 
 @contextlib.contextmanager
