@@ -4,6 +4,10 @@ The network ends in global pooling and a linear layer, so its activation map say
 place adds to the logit (class activation mapping: Zhou et al., CVPR 2016, arXiv:1512.04150).
 """
 
+import math
+import statistics
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,8 +34,8 @@ def heat_of(activation_map: NDArray[np.float32]) -> Heat:
     and a reader wants to know where most. Where nothing does, the result is 0 everywhere.
     """
     positive = np.maximum(activation_map, 0.0)
-    usual, strongest = float(np.median(positive)), float(positive.max())
-    if not np.isfinite(strongest) or strongest <= usual:
+    usual, strongest = statistics.median(positive.ravel().tolist()), float(positive.max())
+    if not math.isfinite(strongest) or strongest <= usual:
         return np.zeros((_GRID_SIDE, _GRID_SIDE), np.float32)
     above = np.maximum(positive - usual, 0.0) / (strongest - usual)
     relative = Image.fromarray(above.astype(np.float32))
@@ -42,47 +46,75 @@ def heat_of(activation_map: NDArray[np.float32]) -> Heat:
 
 def regions_of(heat: Heat, *, rows: int, columns: int) -> tuple[Region, ...]:
     """Return the regions of a stored image of `rows` x `columns` pixels, strongest first."""
-    regions = [
-        _region(cells, heat, rows, columns)
-        for cells in _connected(heat >= REGION_LEVEL)
-        if len(cells) >= _SMALLEST_CELLS
-    ]
+    runs = _runs(heat)
+    parts = [part for part in _connected(runs) if sum(map(_length, part)) >= _SMALLEST_CELLS]
+    regions = [_region(part, heat.shape, rows, columns) for part in parts]
     return tuple(sorted(regions, key=lambda region: -region.score)[:_MOST_REGIONS])
 
 
-Cells = list[int]
-"""Cells of the grid by their number, counted along the rows."""
+class _Run(NamedTuple):
+    """Cells of one row, side by side, that are hot enough to belong to a region."""
+
+    row: int
+    first: int
+    end: int
+    """Of the cells: the first after them."""
+    heat: float
+    """Sum over the cells."""
 
 
-def _connected(mask: NDArray[np.bool_]) -> list[Cells]:
-    """Return the cells of each part of `mask` whose cells touch along an edge."""
-    # A frame of cells that belong to nothing keeps the ends of two rows from being neighbours.
-    framed = np.pad(mask, ((0, 0), (0, 1)))
-    width = framed.shape[1]
-    waiting = set(np.flatnonzero(framed).tolist())
-    parts = []
-    while waiting:
-        part = [waiting.pop()]
-        for cell in part:
-            for neighbour in (cell - width, cell + width, cell - 1, cell + 1):
-                if neighbour in waiting:
-                    waiting.remove(neighbour)
-                    part.append(neighbour)
-        parts.append([cell - cell // width for cell in part])
-    return parts
+def _length(run: _Run) -> int:
+    return run.end - run.first
 
 
-def _region(cells: Cells, heat: Heat, rows: int, columns: int) -> Region:
-    grid_rows, grid_columns = heat.shape
-    cell_rows, cell_columns = np.divmod(np.array(cells), grid_columns)
-    top, bottom = int(cell_rows.min()), int(cell_rows.max()) + 1
-    left, right = int(cell_columns.min()), int(cell_columns.max()) + 1
-    row_px, column_px = top * rows // grid_rows, left * columns // grid_columns
+def _runs(heat: Heat) -> list[_Run]:
+    """Return the runs of the grid's cells that belong to regions, along the rows from the top."""
+    rows, columns = heat.shape
+    # A cell that belongs to nothing on either side: in each row as many runs end as begin.
+    belongs = np.zeros((rows, columns + 2), np.bool_)
+    np.greater_equal(heat, REGION_LEVEL, out=belongs[:, 1:-1])
+    edges = np.flatnonzero(belongs[:, 1:] != belongs[:, :-1])
+    row, first = np.divmod(edges[::2], columns + 1)
+    end = edges[1::2] - row * (columns + 1)
+    until = np.concatenate(([0.0], np.cumsum(heat, dtype=np.float64)))
+    sums = until[row * columns + end] - until[row * columns + first]
+    found = zip(row.tolist(), first.tolist(), end.tolist(), sums.tolist(), strict=True)
+    return [_Run(*run) for run in found]
+
+
+def _connected(runs: list[_Run]) -> list[list[_Run]]:
+    """Return the runs of each part whose cells touch along an edge."""
+    part_of = list(range(len(runs)))
+    """The number of a run of the same part, in the end of the same one for all."""
+
+    def leader(run: int) -> int:
+        while part_of[run] != run:
+            run = part_of[run]
+        return run
+
+    at = 0
+    for number, (row, first, end, _) in enumerate(runs):
+        while (runs[at].row, runs[at].end) <= (row - 1, first):
+            at += 1
+        other = at
+        while other < number and runs[other].row < row and runs[other].first < end:
+            part_of[leader(other)] = leader(number)
+            other += 1
+    parts: dict[int, list[_Run]] = {}
+    for number, run in enumerate(runs):
+        parts.setdefault(leader(number), []).append(run)
+    return list(parts.values())
+
+
+def _region(part: list[_Run], grid: tuple[int, ...], rows: int, columns: int) -> Region:
+    top, bottom = part[0].row, part[-1].row + 1
+    left, right = min(run.first for run in part), max(run.end for run in part)
+    row_px, column_px = top * rows // grid[0], left * columns // grid[1]
     return Region(
         column=column_px,
         row=row_px,
         # An image may have fewer pixels than the grid has cells.
-        width=max(1, right * columns // grid_columns - column_px),
-        height=max(1, bottom * rows // grid_rows - row_px),
-        score=float(heat.ravel()[cells].mean()),
+        width=max(1, right * columns // grid[1] - column_px),
+        height=max(1, bottom * rows // grid[0] - row_px),
+        score=sum(run.heat for run in part) / sum(map(_length, part)),
     )

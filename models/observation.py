@@ -7,7 +7,7 @@ Serving writes them; `training.drift` and `training.shadow_report` read them.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,12 @@ class Observation:
     """In shadow files: what the challenger said of the same input."""
 
 
+_PLAIN = tuple(
+    each.name for each in fields(Observation) if each.name not in ("said", "sent", "challenger")
+)
+"""What stands in JSON as it is."""
+
+
 def folder_of(model: str) -> Path:
     """Return the folder of everything that is monitored of `model`."""
     return home() / "monitoring" / model
@@ -65,12 +71,7 @@ def folder_of(model: str) -> Path:
 
 def line_of(observation: Observation) -> str:
     """Return `observation` as one line of JSON."""
-    content = asdict(observation)
-    if observation.challenger is None:
-        del content["challenger"]
-    if not observation.sent:
-        del content["sent"]
-    return json.dumps(content, separators=(",", ":")) + "\n"
+    return json.dumps(_content(observation), separators=(",", ":")) + "\n"
 
 
 def read_days(model: str, kind: str, first: date, last: date) -> Iterator[Observation]:
@@ -100,6 +101,19 @@ def read_file(path: Path) -> Iterator[Observation]:
                 f"monitoring/{path.parent.name}/{path.name} line {number} is no observation; "
                 "move the file away."
             ) from error
+
+
+def _content(observation: Observation) -> dict[str, Any]:
+    content = {name: getattr(observation, name) for name in _PLAIN}
+    content["said"] = {
+        label: {"probability": each.probability, "decision": each.decision}
+        for label, each in observation.said.items()
+    }
+    if observation.sent:
+        content["sent"] = observation.sent
+    if observation.challenger is not None:
+        content["challenger"] = _content(observation.challenger)
+    return content
 
 
 def _observation(content: dict[str, Any]) -> Observation:

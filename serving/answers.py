@@ -1,7 +1,7 @@
 """A pre-read as JSON: the one mapping, for the command line and for HTTP."""
 
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from models.findings import Code, Finding, ImageQuality, PreRead, Reason, Region, Text
@@ -16,6 +16,16 @@ NOTICE = Text(
     "仅供专业人员辅助决策；未经医疗器械注册审批。不得作为诊断依据，须由具备资质的人员阅片。",
 )
 """Goes with every answer."""
+
+
+_REGION = tuple(each.name for each in fields(Region))
+_FACTS = tuple(
+    each.name
+    for each in fields(RadiographFacts)
+    # They are among the image's quality.
+    if each.name not in ("rows", "columns")
+)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def answer_of(pre_read: PreRead, *, source: str, intended_use: Text) -> Answer:
@@ -40,7 +50,7 @@ def answer_of(pre_read: PreRead, *, source: str, intended_use: Text) -> Answer:
 
 def write_json(value: object) -> str:
     """Return `value` as one line of JSON, in which no number is NaN or infinite."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _text(text: Text) -> dict[str, str]:
@@ -82,16 +92,16 @@ def _code(code: Code) -> dict[str, str]:
 
 
 def _region(region: Region) -> dict[str, Any]:
-    return {**asdict(region), "score": _rounded(region.score)}
+    told = {name: getattr(region, name) for name in _REGION}
+    told["score"] = _rounded(region.score)
+    return told
 
 
 def _facts(facts: RadiographFacts) -> dict[str, Any]:
-    told = asdict(facts)
+    told = {name: getattr(facts, name) for name in _FACTS}
     told["age_years"] = None if facts.age_years is None else round(facts.age_years, 2)
     told["age_source"] = facts.age_source.value if facts.age_source else None
     told["remarks"] = [_text(remark) for remark in facts.remarks]
-    # They are among the image's quality.
-    del told["rows"], told["columns"]
     return told
 
 

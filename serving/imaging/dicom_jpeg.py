@@ -60,15 +60,22 @@ def decode_jpeg(frame: bytes, layout: PixelFormat, limits: ImageLimits, factor: 
 def open_scaled(data: bytes, factor: int, mode: str) -> tuple[NDArray[np.uint8], int]:
     """The pixels of a JPEG image in Pillow's `mode`, and by how much they are reduced.
 
-    `mode` must be one that the decoder can deliver by itself: `L` or `YCbCr`. Raises whatever
-    Pillow does on a broken image.
+    Raises whatever Pillow does on a broken image.
+    """
+    with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+        return load_scaled(image, factor, mode)
+
+
+def load_scaled(image: Image.Image, factor: int, mode: str) -> tuple[NDArray[np.uint8], int]:
+    """The pixels of a JPEG `image` that was opened and not loaded yet; see `open_scaled`.
+
+    `mode` must be one that the decoder can deliver by itself: `L` or `YCbCr`.
     """
     scale = min(1 << (factor.bit_length() - 1), _LARGEST_DCT_SCALE)
-    with Image.open(BytesIO(data), formats=["JPEG"]) as image:
-        columns, rows = image.size
-        image.draft(mode, (max(1, columns // scale), max(1, rows // scale)))
-        scale = scale if image.size == (-(-columns // scale), -(-rows // scale)) else 1
-        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    columns, rows = image.size
+    image.draft(mode, (max(1, columns // scale), max(1, rows // scale)))
+    scale = scale if image.size == (-(-columns // scale), -(-rows // scale)) else 1
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return trimmed(pixels, rows, columns, scale), scale
 
 

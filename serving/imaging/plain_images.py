@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from models.errors import UnreadableImageError
 from models.radiograph import Radiograph, RadiographFacts
 from models.text import Text
-from serving.imaging.dicom_jpeg import open_scaled
+from serving.imaging.dicom_jpeg import load_scaled
 from serving.imaging.grayscale import StoredValues, build_display, render
 from serving.imaging.jpeg_markers import read_frame_header
 from serving.imaging.limits import ImageLimits
@@ -73,7 +73,7 @@ def _read_jpeg(data: bytes, size: tuple[int, int], factor: int) -> Radiograph:
     with Image.open(BytesIO(data), formats=["JPEG"]) as image:
         orientation = _orientation(image)
         colour = image.mode in _COLOUR_MODES
-    pixels, scale = open_scaled(data, factor, "L")
+        pixels, scale = load_scaled(image, factor, "L")
     pixels = area_mean(pixels, max(1, factor // scale))
     facts = RadiographFacts(
         source_format=SourceFormat.JPEG, bits_stored=8, remarks=(_COLOUR_REMARK,) * colour

@@ -49,6 +49,57 @@ def test_the_strongest_region_comes_first_and_weak_places_are_none() -> None:
     assert regions[0].score > regions[1].score > 0.5
 
 
+def hot(*rows: str) -> np.ndarray:
+    """Heat over the whole grid, of which the upper left corner is drawn: `#` is a region's."""
+    heat = np.zeros((40, 40), np.float32)
+    for row, drawn in enumerate(rows):
+        for column, cell in enumerate(drawn):
+            heat[row, column] = 0.75 if cell == "#" else 0.25
+    return heat
+
+
+def test_cells_that_touch_along_edges_are_one_region() -> None:
+    heat = hot(
+        "##...##",
+        "##...##",
+        ".#.#.#.",
+        ".##.##.",
+        "..###..",
+    )
+
+    (region,) = regions_of(heat, rows=40, columns=40)
+
+    assert (region.row, region.column, region.height, region.width) == (0, 0, 5, 7)
+    assert region.score == pytest.approx(0.75)
+
+
+def test_cells_that_touch_at_corners_are_regions_of_their_own() -> None:
+    heat = hot(
+        "###....",
+        "###....",
+        "###....",
+        "...###.",
+        "...###.",
+        "...###.",
+    )
+
+    regions = regions_of(heat, rows=400, columns=400)
+
+    assert [(each.row, each.column, each.height, each.width) for each in regions] == [
+        (0, 0, 30, 30),
+        (30, 30, 30, 30),
+    ]
+
+
+def test_the_ends_of_two_rows_are_no_neighbours() -> None:
+    heat = np.zeros((40, 40), np.float32)
+    heat[::2, 30:] = heat[1::2, :10] = 1.0
+
+    regions = regions_of(heat, rows=40, columns=40)
+
+    assert {(each.height, each.width) for each in regions} == {(1, 10)}
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_map_that_is_not_finite_says_nothing(value: float) -> None:
     assert not heat_of(activation((2, 2, value))).any()
