@@ -32,7 +32,7 @@ class MemoryRecorder:
         else:
             self.events.extend(events)
             written.set_result(None)
-        return Receipt(written)
+        return Receipt(written, lambda: None)
 
 
 class OneKey:

@@ -1,7 +1,9 @@
 """Recording events: many callers, one transaction for all that came together.
 
 `record` queues an event and returns at once; the receipt is waited for before the request is
-answered, so that the work of the request and the writing of its event run side by side:
+answered. What institutions read of their own is written when the first of those who came together
+waits for it, or in a moment: requests that are worked on meanwhile share a transaction, and none is
+interrupted by the writing of its own event.
 
     receipt = recorder.record(event)
     answer = await work()
@@ -14,8 +16,9 @@ asked is answered 503.
 import asyncio
 import contextlib
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 from models.errors import ZhuzhenError
@@ -32,10 +35,12 @@ class AuditUnavailableError(ZhuzhenError):
 class Receipt:
     """The promise that events are recorded: awaited in a coroutine, or `wait` in a thread."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_future", "_hurry")
 
-    def __init__(self, future: "Future[None]") -> None:
+    def __init__(self, future: "Future[None]", hurry: Callable[[], None]) -> None:
+        """`hurry` has the events recorded now."""
         self._future = future
+        self._hurry = hurry
 
     def wait(self, timeout_s: float | None = 30.0) -> None:
         """Block until the events are recorded.
@@ -43,6 +48,8 @@ class Receipt:
         Raises:
             AuditUnavailableError: they are not, or not in time.
         """
+        if not self._future.done():
+            self._hurry()
         try:
             self._future.result(timeout_s)
         except TimeoutError:
@@ -59,6 +66,7 @@ class Receipt:
         if self._future.done():
             self._future.result()
             return
+        self._hurry()
         # A future of this waiter's own: cancelled, it takes nothing from the batch's others.
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
@@ -85,6 +93,9 @@ class Recorder(Protocol):
     def record(self, *events: AuditEvent, wait_for_disk: bool = True) -> Receipt:
         """Queue `events`; cheap, never blocks, may be called from the event loop and any thread.
 
+        They are written when somebody waits for the receipt, and at the latest within the
+        recorder's bound; at once where the disk is waited for.
+
         The receipt waits until the events outlive a loss of power. Without `wait_for_disk` it waits
         until they outlive this process alone; the disk has them within the recorder's bound.
 
@@ -97,10 +108,12 @@ class Recorder(Protocol):
 class Batch:
     """Events that one transaction writes."""
 
-    __slots__ = ("events", "is_urgent", "synced", "written")
+    __slots__ = ("events", "is_awaited", "is_urgent", "synced", "written")
 
     def __init__(self) -> None:
         self.events: list[AuditEvent] = []
+        self.is_awaited = False
+        """Whether somebody waits for `written`."""
         self.is_urgent = False
         """Whether somebody waits for `synced`."""
         self.written: Future[None] = Future()
@@ -118,12 +131,18 @@ class Batch:
 
 
 class Intake:
-    """The queue between callers and the one thread that writes."""
+    """The queue between callers and the one thread that writes.
 
-    def __init__(self, most_waiting: int) -> None:
+    The writer is woken for what somebody waits for. After it has written it looks by itself once
+    more, and sleeps if nothing has come: only then does the first that comes wake it.
+    """
+
+    def __init__(self, most_waiting: int, write_within_s: float) -> None:
         self._most_waiting = most_waiting
+        self._write_within_s = write_within_s
         self._changed = threading.Condition()
         self._open = Batch()
+        self._asleep = False
         self._closed = False
 
     def put(self, events: Sequence[AuditEvent], *, is_urgent: bool) -> Receipt:
@@ -143,14 +162,23 @@ class Intake:
                 )
             batch.events.extend(events)
             batch.is_urgent = batch.is_urgent or is_urgent
-            self._changed.notify()
-        return Receipt(batch.synced if is_urgent else batch.written)
+            if is_urgent or self._asleep:
+                self._changed.notify()
+        return Receipt(batch.synced if is_urgent else batch.written, partial(self._hurry, batch))
 
     def take(self, patience_s: float) -> Batch | None:
-        """Return what has come, an empty batch if nothing came in time, `None` at the end."""
+        """Return what has to be written, an empty batch if nothing came in time, `None` at the end.
+
+        Nothing that came before the call waits for longer than the bound.
+        """
         with self._changed:
+            self._linger()
             if not self._open.events and not self._closed:
+                self._asleep = True
                 self._changed.wait(patience_s)
+                self._asleep = False
+                if self._open.events:
+                    self._linger()
             if self._open.events:
                 batch, self._open = self._open, Batch()
                 return batch
@@ -161,3 +189,15 @@ class Intake:
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+    def _linger(self) -> None:
+        """Wait until somebody waits for what has come, as long as it may wait at most."""
+        if not (self._open.is_urgent or self._open.is_awaited or self._closed):
+            self._changed.wait(self._write_within_s)
+
+    def _hurry(self, batch: Batch) -> None:
+        """Have `batch` written now; what is not open any more is being written."""
+        with self._changed:
+            if batch is self._open and not batch.is_awaited:
+                batch.is_awaited = True
+                self._changed.notify()

@@ -34,6 +34,9 @@ class RecorderSettings:
     checkpoint_interval_s: float = 5.0
     """Seconds between checkpoints while events come: what may be cut off the end unseen by somebody
     who can write to the database after a crash."""
+    write_within_s: float = 0.05
+    """Seconds after which events are written that nobody waits for yet: of requests that are still
+    worked on."""
     attempts: int = 3
     """Times that a transaction is tried."""
     sync_within_s: float = 0.1
@@ -58,7 +61,7 @@ class DatabaseRecorder:
         self._signer = signer
         self._anchor = Anchor(anchor_path)
         self._settings = settings or RecorderSettings()
-        self._intake = Intake(self._settings.most_waiting)
+        self._intake = Intake(self._settings.most_waiting, self._settings.write_within_s)
         self._syncer = Syncer(self._settings.sync_within_s)
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._appender: Appender | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,38 @@ def test_many_tasks_share_few_transactions(database_url: str, tmp_path: Path) ->
         with engine.connect() as connection:
             assert connection.execute(select(func.count()).select_from(EVENTS)).scalar() == 300
             assert connection.execute(select(func.count()).select_from(CHECKPOINTS)).scalar() == 1
+
+
+def test_requests_that_are_worked_on_share_a_transaction(tmp_path: Path) -> None:
+    with an_engine(f"sqlite:///{tmp_path / 'r.sqlite3'}") as engine:
+        recorder = a_recorder(engine, a_signer(), tmp_path / "anchor", write_within_s=60.0)
+        with recorder, engine.connect() as connection:
+            first, second, third = (
+                recorder.record(an_event(), wait_for_disk=False) for _ in range(3)
+            )
+            time.sleep(0.05)
+            assert connection.execute(select(EVENTS.c.sequence)).all() == []
+            connection.rollback()
+            second.wait()
+            rows = connection.execute(select(EVENTS).order_by(EVENTS.c.sequence)).all()
+            # The last event of each transaction is signed.
+            assert [row.signature is not None for row in rows] == [False, False, True]
+            first.wait()
+            third.wait()
+
+
+def test_what_nobody_waits_for_is_written_in_a_moment(tmp_path: Path) -> None:
+    with an_engine(f"sqlite:///{tmp_path / 'r.sqlite3'}") as engine:
+        recorder = a_recorder(engine, a_signer(), tmp_path / "anchor")
+        with recorder, engine.connect() as connection:
+            for expected in range(1, 4):
+                recorder.record(an_event(), wait_for_disk=False)
+                found, until = 0, time.monotonic() + 20
+                while found < expected and time.monotonic() < until:
+                    time.sleep(0.02)
+                    found = len(connection.execute(select(EVENTS.c.sequence)).all())
+                    connection.rollback()
+                assert found == expected
 
 
 def test_a_cancelled_waiter_takes_nothing_from_the_others(tmp_path: Path) -> None:
