@@ -93,9 +93,9 @@ _OBSERVATIONS = Counter(
 )
 
 
-def count_observation(kind: str, outcome: str) -> None:
-    """Count one observation: `kind` is `reading` or `shadow`."""
-    _OBSERVATIONS.labels(kind, outcome).inc()
+def count_observation(kind: str, outcome: str, count: int = 1) -> None:
+    """Count observations: `kind` is `reading` or `shadow`."""
+    _OBSERVATIONS.labels(kind, outcome).inc(count)
 
 
 _INSTANCES = Counter(

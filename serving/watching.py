@@ -11,8 +11,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO
 
 from models import store
@@ -27,12 +28,15 @@ _WAITING_INPUTS = 16
 _LOWEST_PRIORITY = 19
 _OPEN_FILES = 8
 _STOP_S = 10
+_TOGETHER_S = 0.1
 _LOOK_EVERY_S = 0.5
 """A challenger reads along from this long after it was stated."""
 
 Challenge = Callable[[str], Observation]
 """From a model as `name@challenger` to what is kept of its answer on one input."""
 _Line = tuple[str, Observation]
+_File = tuple[str, str, str]
+"""Prefix of its name, model, day."""
 _Input = tuple[str, Observation, Challenge]
 
 
@@ -106,30 +110,53 @@ class Watcher:
                 self._keep("shadow", SHADOW, replace(observation, challenger=said))
 
     def _write(self) -> None:
-        files: dict[str, BinaryIO] = {}
+        files: dict[Path, BinaryIO] = {}
+        is_open = True
         try:
-            while (line := self._lines.get()) is not None:
-                self._append(files, *line)
+            while is_open:
+                groups: dict[_File, list[Observation]] = {}
+                for line in self._waiting_lines():
+                    if line is None:
+                        is_open = False
+                        break
+                    prefix, observation = line
+                    file = (prefix, observation.model, observation.at[:10])
+                    groups.setdefault(file, []).append(observation)
+                for file, observations in groups.items():
+                    self._append(files, file, observations)
         finally:
-            for file in files.values():
-                file.close()
+            for opened in files.values():
+                opened.close()
 
-    def _append(self, files: dict[str, BinaryIO], prefix: str, observation: Observation) -> None:
+    def _waiting_lines(self) -> list[_Line | None]:
+        """Wait for a line, and then a moment for more: writing each by itself holds readers up."""
+        lines = [self._lines.get()]
+        if lines[0] is not None:
+            time.sleep(_TOGETHER_S)
+        with suppress(queue.Empty):
+            while True:
+                lines.append(self._lines.get_nowait())
+        return lines
+
+    def _append(
+        self, files: dict[Path, BinaryIO], file: _File, observations: list[Observation]
+    ) -> None:
+        prefix, model, day = file
         kind = "shadow" if prefix == SHADOW else "reading"
-        path = folder_of(observation.model) / f"{prefix}{observation.at[:10]}.jsonl"
+        path = folder_of(model) / f"{prefix}{day}.jsonl"
         try:
-            if str(path) not in files:
+            if path not in files:
                 if len(files) >= _OPEN_FILES:
                     # Yesterday's files; each day brings new ones.
                     for name in list(files):
                         files.pop(name).close()
                 path.parent.mkdir(parents=True, exist_ok=True)
-                # Each line is one write at the end of the file: other processes append to it too.
-                files[str(path)] = path.open("ab", buffering=0)
-            files[str(path)].write(line_of(observation).encode())
-            count_observation(kind, "written")
+                # Whole lines are one write at the end of the file: others append to it, too.
+                files[path] = path.open("ab", buffering=0)
+            files[path].write("".join(map(line_of, observations)).encode())
+            count_observation(kind, "written", len(observations))
         except OSError as error:
-            count_observation(kind, "lost")
+            count_observation(kind, "lost", len(observations))
             _LOG.error("observations cannot be written: %s", error.strerror)
 
 
