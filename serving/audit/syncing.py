@@ -8,9 +8,8 @@ that were committed meanwhile.
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -123,11 +122,13 @@ class Written:
     head: Head
     """The last of them."""
     disk: Disk
-    at_s: float = field(default_factory=time.monotonic)
 
 
 class Syncer:
     """The thread that syncs: at once where somebody waits for it, else within a bound.
+
+    While events come it looks for them by itself, once in that time; it sleeps when none came, and
+    the next one wakes it.
 
     What could not be synced is handed back (`take_lost`): it may be gone.
     """
@@ -138,6 +139,8 @@ class Syncer:
         self._changed = threading.Condition()
         self._waiting: list[Written] = []
         self._lost: list[Written] = []
+        self._is_urgent = False
+        self._asleep = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="audit-sync", daemon=True)
 
@@ -157,8 +160,8 @@ class Syncer:
         """Have `written` synced."""
         with self._changed:
             self._waiting.append(written)
-            # What is not urgent waits as long as the first does.
-            if written.batch.is_urgent or len(self._waiting) == 1:
+            self._is_urgent = self._is_urgent or written.batch.is_urgent
+            if self._is_urgent or self._asleep:
                 self._changed.notify()
 
     @property
@@ -185,21 +188,20 @@ class Syncer:
     def _due(self) -> list[Written]:
         """Wait until something has to be synced; return nothing at the end."""
         with self._changed:
-            while not self._closed and not self._is_due():
-                self._changed.wait(self._wait_s())
+            self._linger()
+            if not self._waiting and not self._closed:
+                self._asleep = True
+                self._changed.wait()
+                self._asleep = False
+                self._linger()
             due, self._waiting = self._waiting, []
+            self._is_urgent = False
             return due
 
-    def _is_due(self) -> bool:
-        if not self._waiting:
-            return False
-        return self._wait_s() == 0.0 or any(each.batch.is_urgent for each in self._waiting)
-
-    def _wait_s(self) -> float | None:
-        """Return how long the first may wait on, None where nothing waits."""
-        if not self._waiting:
-            return None
-        return max(0.0, self._waiting[0].at_s + self._patience_s - time.monotonic())
+    def _linger(self) -> None:
+        """Wait for more, unless somebody waits for what has come."""
+        if not self._is_urgent and not self._closed:
+            self._changed.wait(self._patience_s)
 
     def _sync(self, disk: Disk, due: list[Written]) -> None:
         try:
