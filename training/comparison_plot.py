@@ -74,4 +74,5 @@ def _forest(axes: Axes, names: tuple[str, str], found: Sequence[Difference]) -> 
     figures = [each.figure.replace("_", " ") for each in reversed(found)]
     axes.set_yticks(range(len(found)), figures)
     axes.set_ylim(-0.6, len(found) - 0.4)
-    axes.set_xlabel(f"{names[1]} minus {names[0]}, paired 95 % interval")
+    # On two lines: the names of two versions do not fit on one.
+    axes.set_xlabel(f"{names[1]} minus\n{names[0]}, paired 95 % interval", fontsize=8)

@@ -63,6 +63,7 @@ def run(command: Any, *arguments: str) -> tuple[int, str, str]:
 def gate(*arguments: str) -> tuple[bool, dict[str, dict[str, Any]]]:
     _, told, problem = run(release_command.promote, NAME, "--json", *arguments)
     assert told, problem
+    assert problem == ""
     answer = json.loads(told)
     return answer["promoted"], {each["test"]: each for each in answer["gate"]}
 
