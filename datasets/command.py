@@ -51,7 +51,9 @@ def told_errors() -> Iterator[None]:
 @contextmanager
 def _progress(told: str) -> Iterator[Any]:
     columns = (TextColumn(told), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_STDERR, transient=True) as bar:
+    # In a notebook Rich draws bars by a library that is not needed otherwise.
+    off = _STDERR.is_jupyter
+    with Progress(*columns, console=_STDERR, transient=True, disable=off) as bar:
         task = bar.add_task(told)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -118,7 +118,10 @@ class ProgressWatch:
     def __init__(self, silent: bool = False) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         console = Console(quiet=True) if silent else _STDERR
-        self._progress = Progress(*columns, console=console, transient=True)
+        # In a notebook Rich draws bars by a library that is not needed otherwise.
+        self._progress = Progress(
+            *columns, console=console, transient=True, disable=console.is_jupyter
+        )
         self._epoch: TaskID | None = None
 
     def __enter__(self) -> "ProgressWatch":

@@ -52,6 +52,9 @@ def test_committed_notebook_ran_in_order_and_says_something(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert str(ROOT) not in text
     assert "Traceback" not in text
+    # A warning that a reader would see is an error, as elsewhere.
+    shown = [each for cell in code(notebook) for each in cell.outputs]
+    assert not [each["text"] for each in shown if each.get("name") == "stderr"]
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert len(" ".join(prose).split()) > FEWEST_WORDS
     assert any("cleared medical device" in each for each in prose)
