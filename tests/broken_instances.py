@@ -34,6 +34,7 @@ from serving.dimse.command import encode_command
 from tests.instance_samples import encoded, instance
 from tests.orthanc import free_port
 
+_PATIENCE_S = 300.0
 Mutant = tuple[Dataset, bytes, bytes]
 """The data set as it was, its bytes changed, and these as a file whose head may be changed, too."""
 
@@ -125,7 +126,7 @@ def send_store(
     Raises:
         ConnectionError: the association was rejected, or ended in the middle.
     """
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
+    with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as peer:
         peer.sendall(request_unit(title, sop_class, syntax))
         if _unit(peer)[0] != 2:
             raise ConnectionRefusedError("the association was rejected")
@@ -198,7 +199,9 @@ def main() -> None:
         log = stack.enter_context((home / "log").open("wb"))
         service = stack.enter_context(attached_service(log=log.fileno()))
         client = stack.enter_context(
-            httpx.Client(base_url=service.url, headers=service.headers, timeout=60, trust_env=False)
+            httpx.Client(
+                base_url=service.url, headers=service.headers, timeout=_PATIENCE_S, trust_env=False
+            )
         )
         pool = stack.enter_context(ThreadPoolExecutor(_SENDERS))
         sending = [

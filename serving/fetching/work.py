@@ -89,9 +89,10 @@ class FetchWork(DBOSConfiguredInstance):
 
     def _fetch(self, fetch_id: str) -> str:
         tries = fruitless = 0
+        waited_s = 0.0
         while True:
             tries += 1
-            tried = self.try_fetch(fetch_id)
+            tried = self.try_fetch(fetch_id, waited_s)
             fruitless = fruitless + 1 if tried["fruitless"] else 0
             if tried["done"]:
                 return FetchState.DONE.value
@@ -99,10 +100,11 @@ class FetchWork(DBOSConfiguredInstance):
                 self.give_up(fetch_id)
                 return FetchState.FAILED.value
             DBOS.sleep(pause_s(tries))
+            waited_s += pause_s(tries)
 
     @DBOS.step()
-    def try_fetch(self, fetch_id: str) -> dict[str, Any]:
-        """Bring here what is missing, as far as the PACS gives it."""
+    def try_fetch(self, fetch_id: str, waited_s: float) -> dict[str, Any]:
+        """Bring here what is missing, as far as the PACS gives it; `waited_s` as in deliveries."""
         tools = self._tools
         with tools.archive.engine.connect() as connection:
             row = find_fetch(connection, fetch_id)
@@ -111,7 +113,7 @@ class FetchWork(DBOSConfiguredInstance):
         tried = self._try(row)
         source = tools.node.source_of(row.source)
         patience_s = give_up_after_s((source and source.fetch) or {})
-        can_heal = tried.can_heal and tools.clock() - row.created_at < patience_s
+        can_heal = tried.can_heal and waited_s <= patience_s
         tools.archive.write(lambda connection: _note(connection, fetch_id, tried, tools.clock()))
         tools.wake()
         return asdict(tried) | {"can_heal": can_heal}

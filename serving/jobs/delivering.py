@@ -48,7 +48,7 @@ def pause_s(tries: int) -> float:
 
 
 def give_up_after_s(entry: Mapping[str, Any]) -> float:
-    """Return how long the destination with this entry may be away."""
+    """Return how long the pauses between tries may be together, for this entry."""
     return float(entry.get("give_up_after_s", GIVE_UP_AFTER_S))
 
 
