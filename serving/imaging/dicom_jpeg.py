@@ -71,7 +71,9 @@ def load_scaled(image: Image.Image, factor: int, mode: str) -> tuple[NDArray[np.
 
     `mode` must be one that the decoder can deliver by itself: `L` or `YCbCr`.
     """
-    scale = min(1 << (factor.bit_length() - 1), _LARGEST_DCT_SCALE)
+    # Half of what is asked for: the rest by block means, which keep more of the truth than a
+    # reduced transform does (0.007 instead of 0.05 of a probability near the operating point).
+    scale = min(1 << max(0, factor.bit_length() - 2), _LARGEST_DCT_SCALE)
     columns, rows = image.size
     image.draft(mode, (max(1, columns // scale), max(1, rows // scale)))
     scale = scale if image.size == (-(-columns // scale), -(-rows // scale)) else 1
