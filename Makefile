@@ -12,6 +12,8 @@ PIP_INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check \
 	--no-warn-script-location --constraint constraints.txt
 DICOMWEB ?= http://127.0.0.1:8042/dicom-web
 MODEL ?= chest-xray-pneumonia
+# A process a core, each with whole files, whose tests share what is slow to make. None: PYTEST_PROCESSES=
+PYTEST_PROCESSES ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 define require-python
 @test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found on PATH." \
@@ -33,7 +35,7 @@ serve: $(SERVING_ENV)/.installed  ## Keep the service up on 127.0.0.1 (SERVE_ARG
 	$(SERVING_ENV)/bin/zhuzhen serve $(SERVE_ARGS)
 
 test: $(FULL_ENV)/.installed  ## Run every test (PYTEST_ARGS="-k gate"); ZHUZHEN_DATA names the datasets' folder
-	$(FULL_ENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(FULL_ENV)/bin/python -m pytest $(PYTEST_PROCESSES) $(PYTEST_ARGS)
 
 lint: $(FULL_ENV)/.installed  ## Check format, lint rules, types, layers, house rules and licences
 	$(FULL_ENV)/bin/ruff format --check .
