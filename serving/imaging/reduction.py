@@ -13,8 +13,8 @@ OVERSAMPLING = 2
 network's grid is then an average over two pixels or more, as it is from the full image."""
 
 _WHOLE_BELOW = 6
-"""An image with a side below this many times the network's is read whole: little is saved there, and
-probabilities near the operating point moved by up to 0.02 when it was reduced."""
+"""An image with a side below this many times the network's is read whole: little is saved there,
+and probabilities near the operating point moved by up to 0.02 when it was reduced."""
 
 _MAX_FACTOR = 255
 """Largest factor whose block sum of 16-bit values, rounded, fits in 32 bits."""
