@@ -23,6 +23,13 @@ def pictures(notebook: Any) -> int:
     return sum("image/png" in each.get("data", {}) for each in shown)
 
 
+def verdicts(notebook: Any) -> list[str]:
+    """Return what the cells of `notebook` print of versions that were judged."""
+    printed = [each["text"] for cell in code(notebook) for each in cell.outputs if "text" in each]
+    lines = [line for text in printed for line in text.splitlines()]
+    return [line for line in lines if line.endswith(("is the champion", "is NOT promoted"))]
+
+
 def code(notebook: Any) -> list[Any]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -41,6 +48,7 @@ def test_notebook_runs_and_shows_as_many_pictures(path: Path) -> None:
     )
     client.execute()
     assert pictures(notebook) == pictures(committed)
+    assert verdicts(notebook) == verdicts(committed)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
