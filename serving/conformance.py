@@ -18,7 +18,7 @@ from pynetdicom import AE
 
 from serving.dimse.command import Status
 from serving.dimse.config import CIPHERS, DimseConfig
-from serving.dimse.negotiation import supported_contexts
+from serving.dimse.negotiation import NOT_NOW, TOO_MANY, Rejection, supported_contexts
 from serving.fetching.dimse import FIND, GET, MOST_CLASSES, MOVE, UIDS_AT_ONCE
 from serving.peers import Peer
 from serving.results import terms
@@ -178,7 +178,14 @@ The same object again is a success; another one under a known UID is refused and
 
 {_table(("transfer syntax", "UID"), _uid_rows(syntaxes))}
 
-{_table(("status", "meaning"), statuses)}"""
+{_table(("status", "meaning"), statuses)}
+
+Whoever should come back later is rejected as transient: {_code(TOO_MANY)} beyond the bound,
+{_code(NOT_NOW)} while the audit record takes nothing, as on a full disk."""
+
+
+def _code(rejection: Rejection) -> str:
+    return f"{rejection.result}, {rejection.source}, {rejection.reason}"
 
 
 def _dicomweb() -> str:
