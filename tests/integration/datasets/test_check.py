@@ -151,7 +151,9 @@ BAD: list[tuple[Callable[[Path], None], str, Severity, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "kind", "severity", "named"), BAD, ids=lambda each: str(each))
+@pytest.mark.parametrize(
+    ("spoil", "kind", "severity", "named"), BAD, ids=lambda each: getattr(each, "__name__", each)
+)
 def test_each_bad_thing_is_found_and_named(
     clinic: Path, spoil: Callable[[Path], None], kind: str, severity: Severity, named: str
 ) -> None:
