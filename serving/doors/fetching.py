@@ -134,7 +134,7 @@ def _find(access: Access, fetch_id: str) -> FetchLine:
     with access.guard.engine.connect() as connection:
         row = find_fetch(connection, fetch_id)
     if row.institution != access.actor.institution:
-        raise FetchNotFoundError(fetch_id)
+        raise FetchNotFoundError
     access.require(Target("study", row.institution, object_id=row.id))
     return line_of(row)
 

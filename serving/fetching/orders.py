@@ -28,10 +28,11 @@ class FetchOrderError(ZhuzhenError, ValueError):
 class FetchNotFoundError(ZhuzhenError, LookupError):
     """There is no such fetch."""
 
-    def __init__(self, fetch_id: str) -> None:
+    def __init__(self) -> None:
+        # What was asked for is not repeated: it is the sender's, who may have put a patient there.
         self.told = Text(
-            f"There is no fetch {fetch_id!r}; the list of fetches has them.",
-            f"没有编号为 {fetch_id!r} 的调取任务；请查看调取列表。",
+            "There is no such fetch; the list of fetches has those that there are.",
+            "没有该调取任务；请查看调取列表。",
         )
         super().__init__(self.told.en)
 
@@ -170,7 +171,7 @@ def find_fetch(connection: Connection, fetch_id: str) -> Row[Any]:
     """
     row = connection.execute(select(FETCHES).where(FETCHES.c.id == fetch_id)).one_or_none()
     if row is None:
-        raise FetchNotFoundError(fetch_id)
+        raise FetchNotFoundError
     return row
 
 

@@ -197,7 +197,8 @@ def _leaks_of_handshakes(doors: Doors) -> list[str]:
         place = f"{doors.url.replace('http:', 'ws:')}{path}?patient={NUMBER}"
         headers = HEADERS | {"Authorization": doors.client.headers["Authorization"]}
         try:
-            connect(place, additional_headers=headers, proxy=None).close()
+            with connect(place, additional_headers=headers, proxy=None):
+                pass
         except InvalidStatus as refused:
             found += leaks(
                 bytes(refused.response.body or b""), f"the refusal of a WebSocket at {path}"

@@ -120,7 +120,7 @@ def test_over_http_what_cannot_be_asked_for_is_told_in_both_languages(
             assert answer.headers["content-type"] == "application/problem+json"
         assert client.get("/v1/fetches", params={"state": "lost"}).status_code == 422
         missing = client.get("/v1/fetches/fetch-000000000000")
-        assert (missing.status_code, "没有编号为" in missing.json()["detail"]) == (404, True)
+        assert (missing.status_code, "没有该调取任务" in missing.json()["detail"]) == (404, True)
         (line,) = client.post(
             "/v1/fetches", json={"source": "away", "studies": [str(generate_uid())]}
         ).json()["fetches"]
