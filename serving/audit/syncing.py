@@ -189,7 +189,7 @@ class Syncer:
         """Wait until something has to be synced; return nothing at the end."""
         with self._changed:
             self._linger()
-            if not self._waiting and not self._closed:
+            while not self._waiting and not self._closed:
                 self._asleep = True
                 self._changed.wait()
                 self._asleep = False
