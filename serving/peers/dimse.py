@@ -1,8 +1,9 @@
 """A DICOM application entity, and associations with it (PS3.8)."""
 
+import contextlib
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pynetdicom import AE, evt
@@ -42,7 +43,7 @@ def entity_of(peer: Peer) -> AE:
     return entity
 
 
-@contextmanager
+@contextlib.contextmanager
 def associated(
     entity: AE,
     peer: Peer,
@@ -60,7 +61,7 @@ def associated(
         peer.port,
         ae_title=peer.ae_title,
         tls_args=None if peer.tls is None else (peer.tls, peer.host),
-        evt_handlers=list(handlers),
+        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
         ext_neg=list(roles),
     )
     if not association.is_established:
@@ -70,6 +71,18 @@ def associated(
     finally:
         if association.is_established:
             association.release()
+
+
+def _send_at_once(event: evt.Event) -> None:
+    """Have the system send what it is given, instead of collecting it (Nagle's algorithm).
+
+    A command and its data set are sent one after the other: the second would be held back until the
+    peer has acknowledged the first, for which many wait 40 ms.
+    """
+    connection = event.assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        with contextlib.suppress(OSError):
+            connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _refusal(association: Association, peer: Peer) -> PeerError:

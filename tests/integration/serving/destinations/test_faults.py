@@ -1,6 +1,7 @@
 """What a destination does that is away, full, picky or broken, and what we say of it."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from serving.destinations import (
     State,
     destination_of,
 )
-from serving.peers import PeerError
+from serving.peers import Peer, PeerError, associated, entity_of
 from serving.results import ResultKind
 from tests.orthanc import free_port
 from tests.result_samples import PNEUMONIA, read, results_on
@@ -75,6 +76,18 @@ def failure(address: str, files: list[bytes], **entry: Any) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
         destination_of({"to": address, "timeout_s": 3, **entry}).send(files)
     return caught.value
+
+
+def test_what_is_sent_does_not_wait_for_the_acknowledgement_of_what_was_sent_before() -> None:
+    with scp() as address:
+        peer = Peer("PACS", "127.0.0.1", int(address.rpartition(":")[2]))
+        entity = entity_of(peer)
+        entity.add_requested_context(KINDS[0])
+        with associated(entity, peer) as association:
+            connection = association.dul.socket
+            assert connection is not None
+            assert connection.socket is not None
+            assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_only_what_is_sent_is_proposed_and_the_bytes_are_the_files(files: list[bytes]) -> None:
