@@ -1,5 +1,6 @@
 """One writer's lane, open in the database: adding events to its end."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from serving.audit.chain import Head, link
 from serving.audit.checkpoints import Signer
 from serving.audit.events import AuditEvent, utc_text
 from serving.audit.lanes import LaneClaim, claim_lane
-from serving.audit.stating import head_of
+from serving.audit.stating import head_of, is_a_writers
 from serving.audit.syncing import Disk, NoDisk, ServerLog, WalFile
 from serving.audit.tables import EVENTS
 
@@ -32,8 +33,9 @@ class Appender:
         self._connection = engine.connect()
         dbapi = engine.dialect.loaded_dbapi
         self._errors: type[Exception] = dbapi.Error
+        self._waits = True
         try:
-            self._claim = claim_lane(self._connection)
+            self._claim = claim_lane(self._connection, self._is_a_writers)
             self.lane = self._claim.lane
             self.head = head_of(self._connection, self.lane)
             self._connection.rollback()
@@ -42,8 +44,19 @@ class Appender:
             self.close()
             raise
 
-    def append(self, events: Sequence[AuditEvent]) -> Head:
-        """Add `events` in one transaction; return the last of them."""
+    @property
+    def is_immediate(self) -> bool:
+        """Whether a commit is a few writes of this process and waits for nothing."""
+        return isinstance(self.disk, WalFile)
+
+    def append(self, events: Sequence[AuditEvent], *, wait: bool = True) -> Head:
+        """Add `events` in one transaction; return the last of them.
+
+        Without `wait` it is an error, after which the next call may follow, that another process
+        is writing to SQLite's file just now.
+        """
+        if wait != self._waits:
+            self._set_waiting(wait)
         rows, head = self._rows(events)
         self._insert(rows)
         self.head = head
@@ -62,10 +75,19 @@ class Appender:
             driver.commit()
             cursor.close()
         except self._errors as error:
+            with contextlib.suppress(self._errors):
+                driver.rollback()
             # Rows are not among what is told: they are the event's.
             raise DBAPIError.instance(
                 statement, None, error, self._errors, hide_parameters=True
             ) from error
+
+    def _set_waiting(self, wait: bool) -> None:
+        if self._connection.dialect.name == "sqlite":
+            cursor = self._connection.connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS if wait else 0}")
+            cursor.close()
+        self._waits = wait
 
     def holds(self, lane: int, head: Head) -> bool:
         """Whether an event is in the database, and so are those of its lane before it."""
@@ -101,6 +123,9 @@ class Appender:
         self._connection.invalidate()
         self._connection.close()
 
+    def _is_a_writers(self, lane: int) -> bool:
+        return is_a_writers(self._connection, lane, self._signer)
+
     def _rows(self, events: Sequence[AuditEvent]) -> tuple[list[dict[str, object]], Head]:
         head, rows = self.head, []
         for event in events:
@@ -134,6 +159,12 @@ _INSERTS = {"sqlite": _insertion(":%s"), "postgresql": _insertion("%%(%s)s")}
 """In the drivers' own words."""
 
 
+_BUSY_MS = 30_000
+"""That a commit waits for another process's."""
+_MOST_PAGES = 8192
+"""Of the write-ahead log, 32 MiB."""
+
+
 def _disk_of(engine: Engine, connection: Connection) -> Disk:
     """Let commits return before they outlive a loss of power; return what sees to that."""
     if connection.dialect.name == "postgresql":
@@ -148,5 +179,9 @@ def _disk_of(engine: Engine, connection: Connection) -> Disk:
         connection.rollback()
         return NoDisk()
     connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
+    # Checkpoints sync both files. Those of the signed heads, over another connection, come every
+    # few seconds and bring the log into the database; an event's commit, which somebody waits for,
+    # does it only if they do not keep up.
+    connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {_MOST_PAGES}")
     connection.rollback()
     return WalFile(Path(database))

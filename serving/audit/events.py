@@ -141,9 +141,10 @@ class AuditEvent:
 
     def canonical(self) -> bytes:
         """Return the event as RFC 8785 canonical JSON, which is what is hashed and stored."""
-        found = {
-            name: _plain(value) for name in _FIELDS if (value := getattr(self, name)) is not None
+        found: dict[str, str] = {
+            name: value for name in _WORDS if (value := getattr(self, name)) is not None
         }
+        found["occurred_at"] = utc_text(self.occurred_at)
         return canonical_json(found)
 
 
@@ -159,7 +160,8 @@ _TOKENS = (
     "request_id",
     "event_id",
 )
-_FIELDS = tuple(item.name for item in fields(AuditEvent))
+_WORDS = tuple(item.name for item in fields(AuditEvent) if item.name != "occurred_at")
+"""Every field that is text, or a member of an enumeration that is."""
 _ENUMS: Mapping[str, type[StrEnum]] = {
     "category": Category,
     "action": Action,
@@ -192,16 +194,15 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
     Exact for what is used here: ASCII keys, strings, integers and containers of them. (Numbers with
     a fraction, which RFC 8785 section 3.2.2.3 writes as ECMAScript does, are never passed.)
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def utc_text(moment: datetime) -> str:
     """Return `moment` in UTC with microseconds, of one length, so that text sorts by time."""
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
-
-
-def _plain(value: object) -> str:
-    return utc_text(value) if isinstance(value, datetime) else str(value)
 
 
 @lru_cache(maxsize=1024)

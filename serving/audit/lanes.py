@@ -3,10 +3,14 @@
 A lane belongs to one writer while it writes: by a file lock beside a SQLite database, by an
 advisory lock of the session on PostgreSQL. Both are let go when the process dies. The primary key
 of the events stands behind them: two writers of one lane cannot both commit.
+
+A lane at whose end somebody without the key has put an event is left as it is, for verification to
+find.
 """
 
 import contextlib
 import fcntl
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -36,18 +40,21 @@ class LaneClaim:
             self._lock.close()
 
 
-def claim_lane(connection: Connection) -> LaneClaim:
-    """Claim the first lane that is free.
+def claim_lane(connection: Connection, is_sound: Callable[[int], bool]) -> LaneClaim:
+    """Claim the first lane that is free and `is_sound`; nobody continues one that is not.
 
     Raises:
         NoLaneError: all lanes are taken.
     """
     for lane in range(MOST_LANES):
         claim = _try(connection, lane)
-        if claim is not None:
+        if claim is not None and is_sound(lane):
             return claim
+        if claim is not None:
+            claim.release()
     raise NoLaneError(
-        f"All {MOST_LANES} lanes of the audit record have a writer; expected fewer processes."
+        f"All {MOST_LANES} lanes of the audit record have a writer, or end in an event that no "
+        "writer signed; expected fewer processes. `zhuzhen audit verify` tells of the latter."
     )
 
 

@@ -3,7 +3,8 @@
 `record` queues an event and returns at once; the receipt is waited for before the request is
 answered. What institutions read of their own is written when the first of those who came together
 waits for it, or in a moment: requests that are worked on meanwhile share a transaction, and none is
-interrupted by the writing of its own event.
+interrupted by the writing of its own event. Where the database is a file and free, whoever waits
+writes: that takes less time than to wake another thread and to be woken by it.
 
     receipt = recorder.record(event)
     answer = await work()
@@ -67,6 +68,9 @@ class Receipt:
             self._future.result()
             return
         self._hurry()
+        if self._future.done():
+            self._future.result()
+            return
         # A future of this waiter's own: cancelled, it takes nothing from the batch's others.
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
@@ -137,11 +141,18 @@ class Intake:
     more, and sleeps if nothing has come: only then does the first that comes wake it.
     """
 
-    def __init__(self, most_waiting: int, write_within_s: float) -> None:
+    def __init__(
+        self, most_waiting: int, write_within_s: float, write_here: Callable[[Batch], None]
+    ) -> None:
+        """`write_here` may write a batch in the thread of who waits for it, if it can `detach`
+        it.
+        """
         self._most_waiting = most_waiting
         self._write_within_s = write_within_s
+        self._write_here = write_here
         self._changed = threading.Condition()
         self._open = Batch()
+        self._returned: list[Batch] = []
         self._asleep = False
         self._closed = False
 
@@ -173,16 +184,32 @@ class Intake:
         """
         with self._changed:
             self._linger()
-            if not self._open.events and not self._closed:
+            if not self._open.events and not self._returned and not self._closed:
                 self._asleep = True
                 self._changed.wait(patience_s)
                 self._asleep = False
                 if self._open.events:
                     self._linger()
+            if self._returned:
+                return self._returned.pop(0)
             if self._open.events:
                 batch, self._open = self._open, Batch()
                 return batch
             return None if self._closed else Batch()
+
+    def detach(self, batch: Batch) -> bool:
+        """Let nobody else write `batch`; `False` if somebody does already."""
+        with self._changed:
+            if batch is not self._open:
+                return False
+            self._open = Batch()
+            return True
+
+    def give_back(self, batch: Batch) -> None:
+        """Have the thread write what was detached."""
+        with self._changed:
+            self._returned.append(batch)
+            self._changed.notify()
 
     def close(self) -> None:
         """Take no more; what was taken will be written."""
@@ -192,11 +219,15 @@ class Intake:
 
     def _linger(self) -> None:
         """Wait until somebody waits for what has come, as long as it may wait at most."""
-        if not (self._open.is_urgent or self._open.is_awaited or self._closed):
+        is_awaited = self._open.is_urgent or self._open.is_awaited or self._returned
+        if not (is_awaited or self._closed):
             self._changed.wait(self._write_within_s)
 
     def _hurry(self, batch: Batch) -> None:
         """Have `batch` written now; what is not open any more is being written."""
+        # The thread has been woken for what has to be on disk, and writes for all who wait for it.
+        if not batch.is_urgent:
+            self._write_here(batch)
         with self._changed:
             if batch is self._open and not batch.is_awaited:
                 batch.is_awaited = True

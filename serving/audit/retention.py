@@ -141,7 +141,7 @@ def _part_of(
 def _bury(connection: Connection, signer: Signer, parts: list[_Part]) -> SignedCheckpoint:
     last = last_checkpoint(connection)
     stones = {part.lane: _stone_of(part, last) for part in parts}
-    checkpoint = next_checkpoint(connection, last, stones)
+    checkpoint = next_checkpoint(connection, last, signer, stones)
     signed = signer.sign(checkpoint)
     insert_checkpoint(connection, checkpoint.number, signed)
     for part in parts:

@@ -1,5 +1,6 @@
 """Making the next checkpoint, and reading those that were made."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -13,9 +14,12 @@ from serving.audit.checkpoints import (
     Signer,
     Tombstone,
     first_previous,
+    is_signed_head,
 )
 from serving.audit.events import utc_text
 from serving.audit.tables import CHECKPOINTS, EVENTS
+
+_LOG = logging.getLogger("zhuzhen.audit")
 
 
 def state_heads(connection: Connection, signer: Signer) -> SignedCheckpoint | None:
@@ -24,7 +28,7 @@ def state_heads(connection: Connection, signer: Signer) -> SignedCheckpoint | No
     Returns the last checkpoint if nothing came since, and `None` if another writer was quicker.
     """
     last = last_checkpoint(connection)
-    checkpoint = next_checkpoint(connection, last)
+    checkpoint = next_checkpoint(connection, last, signer)
     if last is not None and checkpoint.heads == last.opened().heads:
         return last
     signed = signer.sign(checkpoint)
@@ -40,18 +44,29 @@ def state_heads(connection: Connection, signer: Signer) -> SignedCheckpoint | No
 def next_checkpoint(
     connection: Connection,
     last: SignedCheckpoint | None,
+    signer: Signer,
     tombstones: Mapping[int, Tombstone] | None = None,
 ) -> Checkpoint:
     """Return what can be signed now, after `last`.
 
     What it says has been committed before: `last` is read first and the heads after it, so that no
-    checkpoint is behind the one that it follows.
+    checkpoint is behind the one that it follows. Of a lane at whose end somebody without the key
+    has put an event it says what `last` did, so that the event stays in sight.
     """
     opened = last.opened() if last is not None else None
+    stated = opened.heads if opened else {}
+    heads = heads_of_all(connection)
     return Checkpoint(
         number=opened.number + 1 if opened else 1,
         made_at=utc_text(datetime.now(UTC)),
-        heads={**(opened.heads if opened else {}), **heads_of_all(connection)},
+        heads={
+            **stated,
+            **{
+                lane: head
+                for lane, head in heads.items()
+                if head == stated.get(lane) or is_a_writers(connection, lane, signer)
+            },
+        },
         previous=last.digest if last else first_previous(),
         tombstones={**(opened.tombstones if opened else {}), **(tombstones or {})},
     )
@@ -96,6 +111,25 @@ def head_of(connection: Connection, lane: int) -> Head:
     )
     row = connection.execute(query).first()
     return genesis(lane) if row is None else Head(row.sequence, bytes(row.hash))
+
+
+def is_a_writers(connection: Connection, lane: int, signer: Signer) -> bool:
+    """Whether a holder of the key wrote the last event of `lane`; also if it has none."""
+    query = (
+        select(EVENTS.c.sequence, EVENTS.c.hash, EVENTS.c.signature)
+        .where(EVENTS.c.lane == lane)
+        .order_by(EVENTS.c.sequence.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return True
+    signature = None if row.signature is None else bytes(row.signature)
+    keys = {signer.key_id: signer.key.public_key()}
+    if is_signed_head(signature, lane, Head(row.sequence, bytes(row.hash)), keys):
+        return True
+    _LOG.error("lane %d of the audit record ends in an event that no writer of it signed", lane)
+    return False
 
 
 def _lane_after(connection: Connection, lane: int) -> int | None:

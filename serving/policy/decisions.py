@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from models.findings import Text
 from serving.policy.table import FOR_RESEARCH, TABLE
@@ -112,6 +113,7 @@ def _unless_forbidden(action: Action, target: Target, role: Role, relation: Rela
     return Decision(True, relation.value, role, relation, _ALLOWED)
 
 
+@lru_cache(maxsize=4096)
 def may_ever(actor: Actor, action: Action) -> Decision:
     """Decide whether `actor` may do `action` to anything at all: asked before a body is read."""
     refusal = _refusal_by_role(actor, action, Relation.NONE)
@@ -129,8 +131,9 @@ def _refusal_by_role(actor: Actor, action: Action, relation: Relation) -> Decisi
     return None
 
 
-def _in_order(roles: frozenset[Role]) -> list[Role]:
-    return [role for role in Role if role in roles]
+@lru_cache(maxsize=256)
+def _in_order(roles: frozenset[Role]) -> tuple[Role, ...]:
+    return tuple(role for role in Role if role in roles)
 
 
 _ALLOWED = Text("Allowed.", "允许。")

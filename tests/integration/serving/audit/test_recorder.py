@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from serving.audit.anchor import Anchor, AuditTamperedError
 from serving.audit.chain import genesis, link
 from serving.audit.events import event_from
 from serving.audit.tables import CHECKPOINTS, EVENTS
+from serving.audit.writing import DatabaseRecorder
 from tests.audit_samples import a_recorder, a_signer, an_engine, an_event
 
 
@@ -60,6 +62,35 @@ def test_requests_that_are_worked_on_share_a_transaction(tmp_path: Path) -> None
             assert [row.signature is not None for row in rows] == [False, False, True]
             first.wait()
             third.wait()
+
+
+def test_a_request_does_not_stop_others_while_somebody_else_writes(tmp_path: Path) -> None:
+    async def ask(recorder: DatabaseRecorder, release: Callable[[], None]) -> int:
+        async def one() -> None:
+            await recorder.record(an_event(), wait_for_disk=False)
+
+        asked = [asyncio.create_task(one()) for _ in range(3)]
+        ticks = 0
+        while not all(task.done() for task in asked):
+            ticks += 1
+            if ticks == 20:
+                assert not any(task.done() for task in asked)
+                release()
+            await asyncio.sleep(0.01)
+        return ticks
+
+    signer, anchor = a_signer(), tmp_path / "anchor"
+    with (
+        an_engine(f"sqlite:///{tmp_path / 'r.sqlite3'}") as engine,
+        a_recorder(engine, signer, anchor) as recorder,
+        engine.connect() as other,
+    ):
+        recorder.record(an_event()).wait()
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        assert asyncio.run(ask(recorder, other.rollback)) > 20
+        rows = other.execute(select(EVENTS).order_by(EVENTS.c.sequence)).all()
+        assert [row.sequence for row in rows] == [1, 2, 3, 4]
+        assert rows[-1].signature is not None
 
 
 def test_what_nobody_waits_for_is_written_in_a_moment(tmp_path: Path) -> None:
