@@ -1,6 +1,6 @@
 """Writes audit events as fast as they become durable: `python -m benchmarks.audit_writer`.
 
-Arguments: the database's address, a folder for the anchor, seconds, and `lanes` or `one-chain`.
+Arguments: the database's address, a folder for the anchor, and seconds.
 Says `ready`, waits for a line, and says how many events a second became durable.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event
 
 from serving.audit import Action, AuditEvent, Category, Outcome, Purpose
 from serving.audit.checkpoints import Signer
@@ -78,12 +78,8 @@ async def record_for(recorder: DatabaseRecorder, seconds: float) -> int:
 
 def main() -> None:
     """Write when told to."""
-    url, folder, seconds, chain = sys.argv[1:]
+    url, folder, seconds = sys.argv[1:]
     with audit_engine(url) as engine, new_recorder(engine, Path(folder)) as recorder:
-        if chain == "one-chain":
-            # The lock that writers of one chain need from reading its head to their commit.
-            lock = text("SELECT pg_advisory_xact_lock(90)")
-            event.listen(engine, "begin", lambda connection: connection.execute(lock))
         print("ready", flush=True)
         sys.stdin.readline()
         print(asyncio.run(record_for(recorder, float(seconds))) / float(seconds), flush=True)
