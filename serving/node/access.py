@@ -8,12 +8,14 @@ from sqlalchemy import Connection, select
 from models.errors import ZhuzhenError
 from serving.access import ANONYMOUS, Access, Guard
 from serving.archive import Archive
-from serving.archive.entries import text_of, unsealed
+from serving.archive.entries import unsealed
+from serving.archive.header import Attributes
+from serving.archive.patients import patient_of
 from serving.archive.tables import STUDIES
 from serving.audit import AuditUnavailableError, Outcome
 from serving.jobs.tables import JOBS
 from serving.policy import Action, Actor, ActorKind, Role, Target
-from serving.privacy import Keyring, pseudonym_of
+from serving.privacy import Keyring
 from serving.problems import Problem
 from serving.routing import Source
 
@@ -30,13 +32,9 @@ def study_target(connection: Connection, keyring: Keyring, study_id: int) -> Tar
     return target_of(row.institution, study_id, unsealed(keyring, row.attributes, STUDIES), keyring)
 
 
-def target_of(
-    institution: str, study_id: int, attributes: dict[str, object], keyring: Keyring
-) -> Target:
+def target_of(institution: str, study_id: int, attributes: Attributes, keyring: Keyring) -> Target:
     """Return a study as the policy and the audit record know it, by its index attributes."""
-    issuer = text_of(attributes, "00100021") or institution
-    identifier = text_of(attributes, "00100020")
-    patient = pseudonym_of(keyring, issuer, identifier) if identifier else None
+    patient = patient_of(institution, attributes, keyring)
     return Target("study", institution, patient, f"study-{study_id}")
 
 

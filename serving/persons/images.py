@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, delete, select
 
-from serving.archive.entries import PATIENT_ID
+from serving.archive.entries import PATIENT_ID, unsealed
 from serving.archive.tables import EXPECTED, INSTANCES, QUARANTINE, SERIES, STUDIES
 from serving.fetching.tables import FETCHES
 from serving.jobs.tables import DELIVERIES, JOBS, PRE_READS
@@ -57,10 +57,15 @@ class ArchivedImages:
 
     def _studies(self, connection: Connection, person: Person) -> list[int]:
         index = blind_index(self._keyring, person.number, PATIENT_ID)
-        query = select(STUDIES.c.id).where(
+        query = select(STUDIES.c.id, STUDIES.c.attributes).where(
             STUDIES.c.institution == person.institution, STUDIES.c.patient_index == index
         )
-        return list(connection.scalars(query))
+        # The index knows numbers, and a number that somebody else gave is another person's.
+        return [
+            row.id
+            for row in connection.execute(query).all()
+            if person.is_named_by(unsealed(self._keyring, row.attributes, STUDIES), self._keyring)
+        ]
 
     def _copy(self, name: str, digest: str) -> Iterator[Copy]:
         try:

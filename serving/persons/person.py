@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from serving.archive.header import Attributes
+from serving.archive.patients import patient_of
 from serving.policy import Target
 from serving.privacy import Keyring, pseudonym_of
 
@@ -34,6 +36,12 @@ class Person:
         """
         pseudonym = pseudonym_of(keyring, issuer or institution, number)
         return cls(institution, number.strip(), pseudonym, issuer in (None, institution))
+
+    def is_named_by(self, attributes: Attributes, keyring: Keyring) -> bool:
+        """Whether attributes of a record of the institution name this person, and not somebody
+        with the same number of another issuer.
+        """
+        return patient_of(self.institution, attributes, keyring) == self.pseudonym
 
     @property
     def target(self) -> Target:

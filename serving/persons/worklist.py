@@ -5,13 +5,11 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, Row, delete, select
 
-from serving.archive.entries import text_of, unsealed
+from serving.archive.entries import unsealed
 from serving.archive.header import Attributes
 from serving.persons.person import Copy, Person
 from serving.privacy import Keyring
 from serving.worklist.tables import EVENTS, SUBSCRIPTIONS, WORKITEMS
-
-_PATIENT_ID = "00100020"
 
 
 class WorklistItems:
@@ -56,5 +54,5 @@ class WorklistItems:
         )
         for row in connection.execute(query).all():
             attributes = unsealed(self._keyring, row.attributes, WORKITEMS)
-            if text_of(attributes, _PATIENT_ID).strip() == person.number:
+            if person.is_named_by(attributes, self._keyring):
                 yield row, attributes

@@ -76,9 +76,9 @@ def pseudonym(number: str) -> str:
     return pseudonym_of(open_keyring(), LOCAL, number)
 
 
-def store(ask: Speaker, number: str) -> Dataset:
+def store(ask: Speaker, number: str, **elements: str) -> Dataset:
     """Have the service receive an image of a patient."""
-    image = instance(PatientID=number)
+    image = instance(PatientID=number, **elements)
     body = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + file_of(image) + b"\r\n--b--"
     kind = 'multipart/related; type="application/dicom"; boundary=b'
     done = ask(
@@ -237,6 +237,36 @@ def test_an_erasure_waits_for_the_hold_to_be_lifted(ask: Speaker, number: str) -
         ("POST:/v1/persons/erasure", "allowed", None),
         ("POST:/v1/persons/erasure", "allowed", "removed-1"),
     ]
+
+
+def test_no_other_issuer_leads_around_a_hold(ask: Speaker, number: str) -> None:
+    """Who is said to have given a number is part of whose it is, for the hold and the images."""
+    held = store(ask, number)
+    theirs = store(ask, number, IssuerOfPatientID="lab")
+    body = {"patient": patient(number), "reason": "court-2026-18"}
+    assert ask(Role.AUDITOR, "POST", "/v1/legal-holds", json=body).status_code == 201
+    item = {
+        "00741000": {"vr": "CS", "Value": ["SCHEDULED"]},
+        "00100020": {"vr": "LO", "Value": [number]},
+    }
+    ask(Role.SPECIALIST, "POST", "/dicom-web/workitems", json=[item]).raise_for_status()
+
+    def person(what: str, **issuer: str) -> httpx.Response:
+        whose = {"identifier": number, **issuer}
+        return ask(Role.ADMINISTRATOR, "POST", f"/v1/persons/{what}", json=whose)
+
+    def names(**issuer: str) -> list[str]:
+        with zipfile.ZipFile(io.BytesIO(person("export", **issuer).content)) as archive:
+            return [name for name in archive.namelist() if name.startswith("images/")]
+
+    assert names(issuer="nobody") == []
+    assert names() == [f"images/{held.SOPInstanceUID}.dcm"]
+    assert names(issuer="lab") == [f"images/{theirs.SOPInstanceUID}.dcm"]
+    assert person("erasure").status_code == 403
+    nothing = {"images": 0, "worklist": 0, "records": 0}
+    assert person("erasure", issuer="nobody").json()["removed"] == nothing
+    assert person("erasure", issuer="lab").json()["removed"] == nothing | {"images": 1}
+    assert names() == [f"images/{held.SOPInstanceUID}.dcm"]
 
 
 @pytest.mark.parametrize("reason", ["", "of Zhang San", "x" * 65, "张三", "a\nb"])
