@@ -165,12 +165,18 @@ def _in_range(found: str, wanted: str) -> bool:
 
 
 def _pattern(wanted: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
-    """Return wildcard matching (PS3.4 C.2.2.2.4): `*` for any text, `?` for one character."""
-    parts = [
-        ".*" if part == "*" else "." if part == "?" else re.escape(part)
-        for part in re.split(r"([*?])", wanted)
-    ]
-    return re.compile("".join(parts), flags | re.DOTALL)
+    """Return wildcard matching (PS3.4 C.2.2.2.4): `*` for any text, `?` for one character.
+
+    What stands between two `*` is found at its first place and looked for no further: another place
+    would leave less for what follows. With many `*` trying them all would never end.
+    """
+    first, *others = (
+        "".join("." if char == "?" else re.escape(char) for char in part)
+        for part in re.split(r"\*+", wanted)
+    )
+    between = "".join(f"(?>.*?{part})" for part in others[:-1])
+    end = f".*{others[-1]}" if others else ""
+    return re.compile(first + between + end, flags | re.DOTALL)
 
 
 def _words(text: str) -> list[str]:

@@ -104,6 +104,26 @@ def test_other_studies_are_not(
     assert study[0].StudyInstanceUID not in {each["0020000D"]["Value"][0] for each in found}
 
 
+def test_no_pattern_keeps_the_service_busy(http: httpx.Client) -> None:
+    """A name and a pattern that has more ways not to match it than there is time to try."""
+    name = "a" * 64
+    body = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + file_of(instance(PatientName=name))
+    kind = 'multipart/related; type="application/dicom"; boundary=b'
+    stored = http.post(
+        "/dicom-web/studies", content=body + b"\r\n--b--", headers={"Content-Type": kind}
+    )
+    assert stored.status_code == 200
+
+    def found(pattern: str) -> int:
+        query = {"PatientName": pattern}
+        return http.get("/dicom-web/studies", params=query, timeout=20).status_code
+
+    assert found("*a" * 30 + "*b") == 204
+    assert found("*a" * 30 + "*") == 200
+    assert found("*?" * 64) == 200
+    assert found("*?" * 65) == 204
+
+
 def test_fuzzy_matching_finds_words_of_a_name(web: DICOMwebClient, study: list[Dataset]) -> None:
     found = web.search_for_studies(search_filters={"PatientName": "anna mull"}, fuzzymatching=True)
     assert study[0].StudyInstanceUID in {each["0020000D"]["Value"][0] for each in found}
