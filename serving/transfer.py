@@ -10,6 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 _EXTENSION = "zhuzhen.fill"
 """Key among the extensions of an ASGI scope."""
+MOST_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers together, and of its trailers."""
 
 Fill = Callable[[memoryview, float], Awaitable[None]]
 """Fills a buffer, as long as the body's declared length, with the body; waits for the next bytes
@@ -32,10 +34,64 @@ class LargeBodyProtocol(HttpToolsProtocol):
     the event loop, the parser, uvicorn and whoever joins the pieces), and the application is woken
     for each of dozens of pieces. A body of declared length needs no parsing: the socket can be read
     into the buffer, and the application be woken once.
+
+    What uvicorn's has no bounds for takes neither memory nor connections from others here: headers
+    without an end, and senders who begin a request and do not go on.
     """
+
+    patience_s = 20.0
+    """Seconds within which a connection must bring a request's line and headers, or the rest of a
+    body that was answered already, however little at a time."""
+    _held_bytes = 0
+    """What the parser was given since it last gave something on."""
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for a first request."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of requests."""
+        self._held_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if self._held_bytes > MOST_HEAD_BYTES:
+            if is_idle:
+                self.transport.write(_TOO_LONG)
+            self.transport.close()
+        elif is_idle and self._patience is None and self.timeout_keep_alive_task is None:
+            self._wait()
+
+    def on_body(self, body: bytes) -> None:
+        """Give on a piece of a body."""
+        self._held_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._held_bytes = 0
+        super().on_message_complete()
+
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(self.patience_s, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def on_headers_complete(self) -> None:
         """Begin a request, and offer to fill a buffer where its body has a declared length."""
+        self._held_bytes = 0
+        self._stop_waiting()
         super().on_headers_complete()
         # Beside Transfer-Encoding the parser refuses it (RFC 9112, section 6.3).
         declared = any(name == b"content-length" for name, _ in self.headers)
@@ -71,6 +127,12 @@ class LargeBodyProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.on_message_complete()
         self.flow.resume_reading()
+
+
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 class _Filling(asyncio.BufferedProtocol):

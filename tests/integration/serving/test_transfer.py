@@ -15,11 +15,15 @@ from starlette.types import Receive, Scope, Send
 
 from serving.problems import Problem
 from serving.settings import Settings
-from serving.transfer import LargeBodyProtocol, offer_to_fill
+from serving.transfer import MOST_HEAD_BYTES, LargeBodyProtocol, offer_to_fill
 from serving.uploads import receive
 
 SETTINGS = Settings(max_body_bytes=4_000_000, body_idle_timeout_s=0.4, body_timeout_s=2.0)
 LARGE = bytes(range(256)) * 8_000
+
+
+class Impatient(LargeBodyProtocol):
+    patience_s = 0.8
 
 
 async def digest_of_body(scope: Scope, receiving: Receive, send: Send) -> None:
@@ -41,7 +45,7 @@ async def digest_of_body(scope: Scope, receiving: Receive, send: Send) -> None:
 @pytest.fixture(params=["asyncio", "uvloop"], scope="module")
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     config = uvicorn.Config(
-        digest_of_body, http=LargeBodyProtocol, loop=request.param, lifespan="off", log_config=None
+        digest_of_body, http=Impatient, loop=request.param, lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -210,3 +214,81 @@ def test_many_bodies_come_in_side_by_side(port: int) -> None:
 
     for count, told in enumerate(asyncio.run(post_all())):
         assert digest(LARGE[: 1_000_000 + count]).encode() in told
+
+
+LONG = b"a" * (MOST_HEAD_BYTES + 1)
+
+
+def last_words(connection: Connection) -> bytes:
+    """What comes until the service closes the connection."""
+    return b"".join(iter(connection.line, b""))
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(b"GET /" + LONG, id="a path"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + LONG, id="a value"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 11_000, id="many headers"),
+    ],
+)
+def test_a_head_without_an_end_is_refused(port: int, begun: bytes) -> None:
+    with connected(port) as connection:
+        connection.send(begun)
+
+        assert last_words(connection).startswith(b"HTTP/1.1 431 ")
+
+
+def test_trailers_without_an_end_are_not_kept(port: int) -> None:
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connected(port) as connection:
+        connection.send(request + b"3\r\nabc\r\n0\r\nX: ")
+        connection.send(LONG)
+
+        assert not last_words(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("requests", "begun"),
+    [
+        pytest.param([], b"", id="nothing"),
+        pytest.param([], b"POST / HTTP/1.1\r\nHost: local", id="half a head"),
+        pytest.param([head(1) + b"a"], b"\r\n", id="an empty line after a request"),
+        pytest.param([head(1) + b"a"], b"POST /", id="half a head after a request"),
+        pytest.param([head(10**6, "Content-Encoding: x")], b"x", id="a body after its answer"),
+    ],
+)
+def test_who_does_not_go_on_is_left(port: int, requests: list[bytes], begun: bytes) -> None:
+    with connected(port) as connection:
+        for request in requests:
+            connection.send(request)
+            connection.answer()
+        started = time.monotonic()
+        connection.send(begun)
+        trickle = threading.Thread(target=_trickle, args=(connection, begun[-1:]))
+        trickle.start()
+
+        with contextlib.suppress(ConnectionError):
+            assert last_words(connection) == b""
+        # uvicorn would leave one that only keeps alive after 5 s, and the others never.
+        assert time.monotonic() - started < 4
+        trickle.join()
+
+
+def _trickle(connection: Connection, byte: bytes) -> None:
+    """Send a little now and then, which is not going on."""
+    with contextlib.suppress(OSError):
+        for _ in range(12):
+            time.sleep(0.3)
+            connection.send(byte)
+
+
+def test_an_answer_may_take_its_time_while_the_next_request_begins(port: int) -> None:
+    with connected(port) as connection:
+        connection.send(head(3) + b"ab")
+        time.sleep(0.3)
+        connection.send(b"c" + head(2)[:30])
+
+        assert connection.answer() == (200, f"{digest(b'abc')} filled")
+        connection.send(head(2)[30:] + b"de")
+        assert connection.answer() == (200, f"{digest(b'de')} filled")
