@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, best_match
 from starlette.requests import Request
 
@@ -15,6 +16,19 @@ from serving.problems import Problem
 MEDIA_TYPE = "application/json"
 MOST_BYTES = 64 * 1024
 _PATIENCE_S = 15.0
+
+
+def _matches(
+    _: object, pattern: str, found: object, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """Hold a text against a pattern, whose `$` is the end as in JSON Schema (ECMA-262): Python's
+    lets a newline follow.
+    """
+    if isinstance(found, str) and (not re.search(pattern, found) or found.endswith("\n")):
+        yield ValidationError("not as the pattern says")
+
+
+_Validator = validators.extend(Draft202012Validator, {"pattern": _matches})
 
 
 class JsonBody:
@@ -29,7 +43,7 @@ class JsonBody:
         self.schema = schema
         self._most_bytes = most_bytes
         self._media_types = media_types
-        self._validator = Draft202012Validator(dict(schema))
+        self._validator = _Validator(dict(schema))
 
     def described(self) -> dict[str, Any]:
         """Return the Request Body Object of OpenAPI 3.1."""
@@ -75,9 +89,7 @@ class JsonBody:
 
     def _checked(self, content: bytes) -> dict[str, Any]:
         try:
-            found = json.loads(
-                content, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins
-            )
+            found = read_json(content)
         except (ValueError, RecursionError):
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "The body is not valid JSON in UTF-8; expected an object."
@@ -87,6 +99,28 @@ class JsonBody:
             raise Problem(HTTPStatus.BAD_REQUEST, _told(error))
         checked: dict[str, Any] = found
         return checked
+
+
+def read_json(content: bytes | bytearray) -> Any:
+    """Return what `content` says: JSON as RFC 8259 has it, with texts that can be kept and sent on.
+
+    Raises:
+        ValueError: it is no JSON in UTF-8; a name stands twice in an object; a text holds half a
+            surrogate pair, which is no character, or U+0000, which PostgreSQL takes in no text.
+        RecursionError: it is nested too deep.
+    """
+    text = content.decode("utf-8-sig")
+    found = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
+    if _ZERO.search(text):
+        raise ValueError("a text holds U+0000")
+    if _SURROGATE.search(text):
+        # Of a pair, one character was made; a half cannot be encoded.
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+_ZERO = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -127,6 +127,8 @@ def read_search(query: QueryParams) -> Search:
 
 def _condition(key: str, value: str, *, fuzzy: bool) -> Condition:
     vr = SEARCHABLE[key]
+    if "\0" in value:
+        raise Problem(HTTPStatus.BAD_REQUEST, "The query has a value that no attribute can have.")
     if vr in _DATES:
         if not re.fullmatch(r"[\d.]*-?[\d.]*", value):
             raise Problem(

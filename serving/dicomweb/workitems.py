@@ -1,7 +1,6 @@
 """Work items over HTTP: UPS-RS (PS3.18 sections 11.4 to 11.9)."""
 
 import asyncio
-import json
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from serving.archive.entries import text_of
 from serving.archive.header import Attributes, is_uid
 from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.matching import key_of
+from serving.json_body import read_json
 from serving.problems import Problem
 from serving.worklist.items import TRANSACTION, Worklist
 from serving.worklist.reports import STATE
@@ -135,7 +135,7 @@ async def _body(request: Request, *, may_be_empty: bool = False) -> Attributes:
     if may_be_empty and not data:
         return {}
     try:
-        found: Any = json.loads(data)
+        found: Any = read_json(data)
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, list) and len(found) == 1:

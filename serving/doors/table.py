@@ -54,5 +54,8 @@ class RouteTable:
         fixed = self._fixed.get(path)
         if fixed is not None:
             return fixed
+        # No name of anything has U+0000, which PostgreSQL takes in no text.
+        if "\0" in path:
+            return None
         matching = [methods for pattern, methods in self._patterns if pattern.match(path)]
         return matching[0] if matching else None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.errors import ZhuzhenError
 from serving.identity import second_factor
 from serving.identity.account_records import Account, BrowserSession
-from serving.identity.errors import RequestRefusedError
+from serving.identity.errors import NO_INSTITUTION, RequestRefusedError
 from serving.identity.passwords import (
     fits,
     hash_password,
@@ -83,7 +83,7 @@ def add_account(
     )
     with Session(engine, expire_on_commit=False) as session, session.begin():
         if institution is not None and session.get(Institution, institution) is None:
-            raise AccountError(f"There is no institution {institution!r}; add it first.")
+            raise AccountError(NO_INSTITUTION)
         if session.scalar(select(Account.id).where(Account.name == name)) is not None:
             raise AccountError("There is an account of this name already; choose another name.")
         session.add(account)

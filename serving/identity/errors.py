@@ -11,6 +11,9 @@ ZhuzhenError
 from models.errors import ZhuzhenError
 from serving.policy import Actor
 
+NO_INSTITUTION = "There is no institution of this identifier; zhuzhen institutions list shows all."
+"""It is not repeated: whoever mistakes one field for another may have written a patient into it."""
+
 
 class RequestRefusedError(ZhuzhenError, ValueError):
     """A change was asked for that cannot be made as it is; the message says why and what could."""

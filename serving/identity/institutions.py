@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from serving.identity.errors import RequestRefusedError
+from serving.identity.errors import NO_INSTITUTION, RequestRefusedError
 from serving.identity.records import Institution, ReferralPath, Tier
 
 ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -65,9 +65,7 @@ def require_institution(engine: Engine, institution: str) -> None:
     """
     with Session(engine) as session:
         if session.get(Institution, institution) is None:
-            raise InstitutionError(
-                "There is no institution of this identifier; zhuzhen institutions list shows all."
-            )
+            raise InstitutionError(NO_INSTITUTION)
 
 
 def set_referrals(engine: Engine, institution: str, targets: Iterable[str]) -> None:
@@ -82,7 +80,7 @@ def set_referrals(engine: Engine, institution: str, targets: Iterable[str]) -> N
     with Session(engine) as session, session.begin():
         for named in (institution, *wanted):
             if session.get(Institution, named) is None:
-                raise InstitutionError(f"There is no institution {named!r}; add it first.")
+                raise InstitutionError(NO_INSTITUTION)
         session.execute(delete(ReferralPath).where(ReferralPath.from_id == institution))
         session.add_all(ReferralPath(from_id=institution, to_id=target) for target in wanted)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from serving.identity.errors import BearerRefusedError, RequestRefusedError
+from serving.identity.errors import NO_INSTITUTION, BearerRefusedError, RequestRefusedError
 from serving.identity.records import ApiKey, Institution
 from serving.identity.verified import Verified
 from serving.policy import Action, Actor, ActorKind, Role
@@ -55,9 +55,7 @@ def make_key(
     now = datetime.now(UTC)
     with Session(engine) as session, session.begin():
         if institution is not None and session.get(Institution, institution) is None:
-            raise KeyRequestError(
-                f"There is no institution {institution!r}; add it first, or name another."
-            )
+            raise KeyRequestError(NO_INSTITUTION)
         session.add(
             ApiKey(
                 id=key_id,
