@@ -35,7 +35,7 @@ from serving.identity.errors import (
     SignedCallRefusedError,
 )
 from serving.identity.published_keys import KeysUnavailableError
-from serving.identity.rates import RateLimit
+from serving.identity.rates import RateLimit, network_of
 from serving.identity.tokens import Provider
 from serving.policy import Action, Actor, ActorKind, Decision, Target, decide, may_ever
 from serving.privacy import Keyring, open_keyring
@@ -216,16 +216,16 @@ class Guard:
             Problem: 401, there is no credential or it is not valid now; 403, another site's page
                 had a browser send it; 429, it is used too often; 503, nobody can tell.
         """
-        address = _address(scope)
+        address = address_of(scope)
         access = Access(self, ANONYMOUS, operation, action, address)
         try:
             access.actor = await self.credentials.actor_of(scope)
         except CredentialRefusedError as refused:
-            _slow_down(self._unknown, address or "?")
+            _slow_down(self._unknown, network_of(address))
             await _turn_away(access, refused)
             raise _problem_of(refused) from None
         except KeysUnavailableError as error:
-            _slow_down(self._unknown, address or "?")
+            _slow_down(self._unknown, network_of(address))
             access.note_result(audit.Outcome.FAILED, "keys_unavailable")
             await access.settled()
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
@@ -326,7 +326,7 @@ def _of_service(operation: str) -> audit.AuditEvent:
     )
 
 
-def _address(scope: Scope) -> str | None:
+def address_of(scope: Scope) -> str | None:
     """Return the address that the request came from; a proxy may say what is none."""
     client = scope.get("client")
     try:

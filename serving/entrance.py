@@ -140,7 +140,8 @@ class Entrance:
         except Exception:  # noqa: BLE001 - the promise holds for what nobody foresaw, too
             # The service goes on, the sender learns nothing of the inside; the log has the trace,
             # which holds code and no input.
-            _LOG.exception("%s %s failed", scope["method"], scope["path"])
+            # It names the route: a path is the sender's words.
+            _LOG.exception("%s %s failed", _method(scope), found.path if found else "other")
             await answer.fail(_internal_error(), scope, receive)
 
 

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from serving import audit
-from serving.access import Guard, access_of
+from serving.access import Guard, access_of, address_of
 from serving.doors.describing import described, refusals
 from serving.doors.route import Part, Route
 from serving.identity import accounts, sessions
 from serving.identity.account_records import Account
 from serving.identity.cookies import cookie_of, forget_cookie, set_cookie
-from serving.identity.rates import RateLimit
+from serving.identity.rates import RateLimit, network_of
 from serving.json_body import JsonBody
 from serving.policy import Action, Target
 from serving.problems import Problem, too_many
@@ -67,9 +67,8 @@ _CODE = JsonBody(
 
 async def _log_in(request: Request) -> Response:
     guard: Guard = request.app.state.guard
-    address = request.client.host if request.client else "?"
     limit: RateLimit = request.app.state.logins
-    wait_s = limit.wait_s(address)
+    wait_s = limit.wait_s(network_of(address_of(request.scope)))
     if wait_s:
         raise too_many(wait_s)
     given = await _LOGIN.read(request)
@@ -109,7 +108,7 @@ async def _record(guard: Guard, request: Request, account: str | None, reason: s
         role="none",
         purpose=audit.Purpose.OPERATIONS,
         reason=reason,
-        source_address=request.client.host if request.client else None,
+        source_address=address_of(request.scope),
     )
     try:
         await guard.recorder.record(event)

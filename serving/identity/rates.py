@@ -7,8 +7,13 @@ more than are refilled. Time is that of a clock that nobody can set back.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
 
 _MOST_REMEMBERED = 8192
+_NETWORK_BITS = 64
+"""Of an IPv6 address: what a provider gives to one subscriber at least (RFC 6177), whose machines
+choose the rest as they like.
+"""
 
 
 class RateLimit:
@@ -31,3 +36,15 @@ class RateLimit:
             # Whoever asked longest ago has refilled most.
             self._buckets.popitem(last=False)
         return 0.0 if taken else (1 - left) / self._per_s
+
+
+def network_of(address: str | None) -> str:
+    """Return by what name a machine without a credential is limited: its address, of IPv6 the
+    network, since one machine has all addresses of it; `?` where it is not known.
+    """
+    if address is None:
+        return "?"
+    found = ip_address(address)
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found, _NETWORK_BITS), strict=False))
+    return address

@@ -54,7 +54,10 @@ async def tell(request: Request, problem: Exception) -> Response:
 
 
 INNER = Starlette(
-    routes=[StarletteRoute("/v1/recognize", recognize, methods=["POST"])],
+    routes=[
+        StarletteRoute("/v1/recognize", recognize, methods=["POST"]),
+        StarletteRoute("/v1/fetches/{fetch}", recognize, methods=["GET"]),
+    ],
     exception_handlers={Problem: tell},
 )
 """With a handler for problems, as the service has one: it handles none once an answer has begun."""
@@ -249,6 +252,13 @@ def test_a_failure_is_logged_with_its_trace(caplog: pytest.LogCaptureFixture) ->
         ask(fails="loudly")
 
     assert "in recognize" in caplog.text
+
+
+def test_a_failure_is_logged_by_its_route(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "zhuzhen"):
+        ask("GET", f"/v1/fetches/{PATIENT}", fails="loudly")
+
+    assert [record.getMessage() for record in caplog.records] == ["GET /v1/fetches/{fetch} failed"]
 
 
 def test_a_sender_who_leaves_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
