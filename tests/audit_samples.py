@@ -67,7 +67,8 @@ def a_recorder(engine: Engine, signer: Signer, anchor: Path, **settings: Any) ->
 def guard_again(connection: Connection) -> None:
     """Make the triggers anew, as somebody who covers the tracks would."""
     if missing_triggers(connection):
-        script = MIGRATIONS.scripts().get_revision("audit_0001")
-        assert script is not None
-        for statement in script.module.statements(connection.dialect.name):
-            connection.execute(text(statement))
+        for script in MIGRATIONS.scripts().walk_revisions():
+            for statement in getattr(script.module, "statements", lambda _: [])(
+                connection.dialect.name
+            ):
+                connection.execute(text(statement))

@@ -19,9 +19,9 @@ from sqlalchemy import (
     Table,
     Text,
     inspect,
-    text,
 )
 
+from serving.audit.guards import missing_guards
 from serving.records.migration import Migrations, upgrade
 
 METADATA = MetaData()
@@ -85,14 +85,6 @@ KEPT = Table(
 
 _FIXED = ("audit_events", "audit_checkpoints", "audit_tombstones", "audit_kept")
 
-TRIGGERS = tuple(sorted(f"{table}_no_{what}" for table in _FIXED for what in ("update", "delete")))
-"""Names of the triggers that must exist; PostgreSQL has `*_no_truncate` besides."""
-
-
-_POSTGRESQL_TRIGGERS = """SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid)"""
-"""Those that fire: neither disabled nor for replicas alone."""
-
 
 def create_schema(engine: Engine) -> None:
     """Bring a database to the tables and triggers of the audit record (`migrations/`).
@@ -106,12 +98,10 @@ def create_schema(engine: Engine) -> None:
 
 
 def missing_triggers(connection: Connection) -> list[str]:
-    """Return the names of triggers that should guard the tables and do not."""
-    if connection.dialect.name == "sqlite":
-        query, wanted = "SELECT name FROM sqlite_master WHERE type = 'trigger'", set(TRIGGERS)
-    else:
-        query, wanted = _POSTGRESQL_TRIGGERS, {*TRIGGERS, *(f"{t}_no_truncate" for t in _FIXED)}
-    return sorted(wanted - set(connection.execute(text(query)).scalars()))
+    """Return the names of triggers that should guard the tables and do not, or do something else
+    than they should.
+    """
+    return missing_guards(connection, MIGRATIONS, _FIXED)
 
 
 def has_schema(engine: Engine) -> bool:

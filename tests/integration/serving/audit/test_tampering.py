@@ -24,7 +24,7 @@ from serving.audit.anchor import Anchor
 from serving.audit.chain import Head, link
 from serving.audit.checkpoints import SignedCheckpoint, Signer, key_id_of
 from serving.audit.stating import last_checkpoint
-from serving.audit.tables import CHECKPOINTS, EVENTS, TRIGGERS
+from serving.audit.tables import CHECKPOINTS, EVENTS
 from serving.audit.verification import Defect, Verification, verify
 from tests.audit_samples import (
     OTHER_PATIENT,
@@ -90,7 +90,8 @@ def intruder(record: Record) -> Iterator[Connection]:
     with record.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            for name in TRIGGERS:
+            names = text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+            for name in connection.execute(names).scalars().all():
                 connection.exec_driver_sql(f"DROP TRIGGER {name}")
         else:
             connection.execute(text("DROP FUNCTION audit_refuse CASCADE"))
@@ -286,6 +287,49 @@ def test_a_checkpoint_taken_out_is_found(record: Record, intruder: Connection) -
 def test_guards_taken_away_are_found(record: Record, intruder: Connection) -> None:
     found = record.verify(intruder)
     assert {fault.defect for fault in found.faults} == {Defect.UNGUARDED}
+
+
+def test_guards_that_let_everything_pass_are_found(record: Record, intruder: Connection) -> None:
+    """A trigger of the right name in the right place, which refuses nothing."""
+    if intruder.dialect.name == "sqlite":
+        guard_again(intruder)
+        intruder.exec_driver_sql("DROP TRIGGER audit_events_no_update")
+        intruder.exec_driver_sql(
+            "CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events "
+            "BEGIN SELECT 1; END"
+        )
+        expected = 1
+    else:
+        guard_again(intruder)
+        intruder.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RETURN COALESCE(NEW, OLD); END $$"
+        )
+        expected = 12
+
+    found = record.verify(intruder)
+
+    assert [fault.defect for fault in found.faults] == [Defect.UNGUARDED] * expected
+
+
+def test_a_guard_of_some_columns_or_another_table_is_found(
+    record: Record, intruder: Connection
+) -> None:
+    guard_again(intruder)
+    intruder.exec_driver_sql(
+        "DROP TRIGGER audit_events_no_update"
+        + ("" if intruder.dialect.name == "sqlite" else " ON audit_events")
+    )
+    assert [fault.defect for fault in record.verify(intruder).faults] == [Defect.UNGUARDED]
+    if intruder.dialect.name == "postgresql":
+        refuses = "FOR EACH ROW EXECUTE FUNCTION audit_refuse()"
+        for instead in ("UPDATE OF lane ON audit_events", "UPDATE ON audit_kept"):
+            with intruder.begin_nested() as point:
+                intruder.exec_driver_sql(
+                    f"CREATE TRIGGER audit_events_no_update BEFORE {instead} {refuses}"
+                )
+                assert not record.verify(intruder).intact
+                point.rollback()
 
 
 def _time_of(event: AuditEvent) -> str:
