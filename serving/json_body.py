@@ -28,7 +28,9 @@ def _matches(
         yield ValidationError("not as the pattern says")
 
 
-_Validator = validators.extend(Draft202012Validator, {"pattern": _matches})
+_Validator = validators.extend(  # type: ignore[no-untyped-call]  # as its types have it
+    Draft202012Validator, {"pattern": _matches}
+)
 
 
 class JsonBody:

@@ -62,7 +62,8 @@ class LargeBodyProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        is_idle = self.cycle is None or self.cycle.response_complete
+        # Before the first request there is none, whatever its type says.
+        is_idle = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
         if self._held_bytes > MOST_HEAD_BYTES:
             if is_idle:
                 self.transport.write(_TOO_LONG)
