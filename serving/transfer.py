@@ -60,7 +60,8 @@ class LargeBodyProtocol(HttpToolsProtocol):
         """Take bytes of requests."""
         self._held_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            # A WebSocket's protocol has taken over, with bounds of its own.
             return
         # Before the first request there is none, whatever its type says.
         is_idle = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
@@ -80,6 +81,14 @@ class LargeBodyProtocol(HttpToolsProtocol):
         """End a request."""
         self._held_bytes = 0
         super().on_message_complete()
+
+    def _should_upgrade(self) -> bool:
+        """Whether it is a handshake (RFC 6455, section 4.1): the protocol of WebSockets would wait
+        for ever for one from what is none.
+        """
+        names = {name for name, _ in self.headers}
+        is_bare = not names & {b"content-length", b"transfer-encoding"}
+        return self.scope["method"] == "GET" and is_bare and super()._should_upgrade()
 
     def _wait(self) -> None:
         self._patience = self.loop.call_later(self.patience_s, self.transport.close)

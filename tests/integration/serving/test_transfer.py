@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
+from websockets.sync.client import connect
 
 from serving.problems import Problem
 from serving.settings import Settings
@@ -28,6 +29,9 @@ class Impatient(LargeBodyProtocol):
 
 async def digest_of_body(scope: Scope, receiving: Receive, send: Send) -> None:
     """Answer with the digest of the body, and whether it was received into a buffer."""
+    if scope["type"] == "websocket":
+        await speak_late(receiving, send)
+        return
     request = Request(scope, receiving)
     headers = []
     try:
@@ -42,10 +46,23 @@ async def digest_of_body(scope: Scope, receiving: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": told.encode()})
 
 
+async def speak_late(receiving: Receive, send: Send) -> None:
+    """Say something on a WebSocket, after longer than a request may take to begin."""
+    await receiving()
+    await send({"type": "websocket.accept"})
+    await asyncio.sleep(2 * Impatient.patience_s)
+    await send({"type": "websocket.send", "text": "still here"})
+
+
 @pytest.fixture(params=["asyncio", "uvloop"], scope="module")
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     config = uvicorn.Config(
-        digest_of_body, http=Impatient, loop=request.param, lifespan="off", log_config=None
+        digest_of_body,
+        http=Impatient,
+        ws="websockets-sansio",
+        loop=request.param,
+        lifespan="off",
+        log_config=None,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -281,6 +298,21 @@ def _trickle(connection: Connection, byte: bytes) -> None:
         for _ in range(12):
             time.sleep(0.3)
             connection.send(byte)
+
+
+def test_a_websocket_may_be_silent(port: int) -> None:
+    with connect(f"ws://127.0.0.1:{port}/", proxy=None) as websocket:
+        assert websocket.recv(10) == "still here"
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_what_is_no_handshake_is_a_request(port: int, method: str) -> None:
+    lines = head(3, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    with connected(port) as connection:
+        connection.send(lines.replace(b"POST", method.encode()))
+
+        # Its body is not read: what follows an upgrade is another protocol's.
+        assert connection.answer()[0] == 400
 
 
 def test_an_answer_may_take_its_time_while_the_next_request_begins(port: int) -> None:
