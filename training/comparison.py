@@ -16,6 +16,7 @@ from training.registry import ReleaseError
 
 REPEATS = 1000
 FIGURES = ("auc", "sensitivity", "specificity", "brier", "calibration_error")
+HIGHER_IS_WORSE = ("brier", "calibration_error")
 
 
 @dataclass(frozen=True, slots=True)

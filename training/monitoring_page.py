@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from models.observation import Observation
 from training.drift import Drift, Measure
+from training.monitoring_words import causes_of, name_of, value_of
 from training.review_agreement import ReviewAgreement
 from training.shadow_report import Agreement, ReviewedShadow
 
@@ -45,13 +46,26 @@ def write_page(
         version=version,
         days=days,
         alarmed=[drift for drift in drifts if drift.alarms],
-        drifts=[(drift, _plot(drift, streams[drift.institution], reference)) for drift in drifts],
+        judged=any(drift.measures for drift in drifts),
+        drifts=[
+            (drift, _plot(drift, streams[drift.institution], reference), causes_of(drift.alarms))
+            for drift in drifts
+        ],
+        reference_readings=len(reference),
+        reference_days=_days_of(reference),
+        name_of=name_of,
+        value_of=value_of,
         shadow=shadow,
         reviews=reviews,
         reviewed=reviewed,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def _days_of(observations: Sequence[Observation]) -> str:
+    days = sorted(each.at[:10] for each in observations)
+    return " – ".join(dict.fromkeys((days[0], days[-1])))
 
 
 def _plot(drift: Drift, found: Sequence[Observation], reference: Sequence[Observation]) -> str:
@@ -71,7 +85,7 @@ def _plot(drift: Drift, found: Sequence[Observation], reference: Sequence[Observ
         axes.hist(before, bins=bins, density=True, alpha=0.5, color="#31708f", label="reference")
         axes.hist(now, bins=bins, density=True, alpha=0.5, color="#c0392b", label="now")
         axes.set(yticks=[])
-        axes.set_title(f"{measure.name} ({measure.effect:.2f})", fontsize=9)
+        axes.set_title(f"{name_of(measure).en} ({measure.effect:.2f})", fontsize=9)
     for axes in figure.axes[len(shown) :]:
         axes.set_axis_off()
     figure.axes[0].legend(fontsize=7, frameon=False)

@@ -45,6 +45,11 @@ class Places:
     reviews: Path | None = None
     """File of reviews that are trained on too."""
 
+    @property
+    def images(self) -> Path:
+        """Folder of decoded images."""
+        return self.home / "cache" / "images"
+
 
 def run(config: TrainConfig, places: Places, watch: Watch, team: Team = ALONE) -> ModelPackage:
     """Train, measure and package; return the verified package. Of a `team`, this is the leader.
@@ -82,7 +87,7 @@ def follow(config: TrainConfig, places: Places, watch: Watch, team: Team) -> Non
 
 def read_study(config: TrainConfig, places: Places) -> StudyData:
     """Read the data of a training; see `read_study_data`."""
-    return read_study_data(config, places.data, places.home / "cache" / "images", places.reviews)
+    return read_study_data(config, places.data, places.images, places.reviews)
 
 
 def require_unreleased(root: Path) -> None:

@@ -18,6 +18,7 @@ _SIZE_INCHES = (5.0, 4.2)
 _DPI = 100
 COLUMN_INCHES = 2.2
 """Width of each picture on a page of pictures."""
+_BINS = 10
 TITLE_POINTS = 8
 """Size of what stands over it."""
 
@@ -36,20 +37,45 @@ def roc_plot(parts: Mapping[str, Scored], operating_point: float, path: Path) ->
     return _saved(figure, path)
 
 
-def reliability_plot(parts: Mapping[str, Scored], path: Path, bins: int = 10) -> Path:
+def reliability_plot(parts: Mapping[str, Scored], path: Path) -> Path:
     """Draw how often the finding is present against the probability that was given."""
     figure, axes = _figure("calibrated probability", "share with the finding")
-    axes.plot([0, 1], [0, 1], ":", color="0.7")
-    for name, scored in parts.items():
-        cell = np.minimum((scored.probability * bins).astype(int), bins - 1)
-        mass = np.bincount(cell, scored.weights, bins)
-        held = mass > 0
-        given = np.bincount(cell, scored.weights * scored.probability, bins)[held] / mass[held]
-        found = np.bincount(cell, scored.weights * scored.truth, bins)[held] / mass[held]
+    for at, (name, scored) in enumerate(parts.items()):
         error = metrics.calibration_error(scored.truth, scored.probability, scored.weights)
-        axes.plot(given, found, "o-", label=f"{name}: error {error:.3f}")
+        draw_reliability(axes, scored, f"C{at}", f"{name}: error {error:.3f}")
     axes.legend(loc="upper left", fontsize=8)
     return _saved(figure, path)
+
+
+def draw_reliability(axes: Any, scored: Scored, colour: str, label: str) -> None:
+    """Draw one reliability curve: a disc for each tenth of probability, its area by its samples.
+
+    With the 95 % interval of each share (Wilson): of few samples a share far from the probability
+    says nothing, which a line through the shares alone would hide.
+    """
+    axes.plot([0, 1], [0, 1], ":", color="0.7")
+    cell = np.minimum((scored.probability * _BINS).astype(int), _BINS - 1)
+    mass = np.bincount(cell, scored.weights, _BINS)
+    held = mass > 0
+    mass = mass[held]
+    given = np.bincount(cell, scored.weights * scored.probability, _BINS)[held] / mass
+    found = np.bincount(cell, scored.weights * scored.truth, _BINS)[held] / mass
+    # Samples of unequal weight tell as much as so many of equal weight (Kish 1965).
+    number = mass**2 / np.bincount(cell, scored.weights**2, _BINS)[held]
+    low, high = _wilson(found, number)
+    axes.vlines(given, low, high, color=colour, alpha=0.4)
+    area = 12 + 120 * mass / mass.sum()
+    axes.scatter(given, found, s=area, color=colour, label=label, zorder=2)
+
+
+def _wilson(
+    share: NDArray[np.float64], number: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the 95 % interval of each share of `number` samples (Wilson 1927)."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2)) / (1 + z**2 / number)
+    return middle - half, middle + half
 
 
 def decision_plot(parts: Mapping[str, Scored], path: Path) -> Path:

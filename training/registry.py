@@ -31,7 +31,8 @@ from models.risk.recalibration import is_recalibration, read_recalibration
 from models.risk.registry import SCORES
 from models.store import CHALLENGER, CHAMPION
 
-_HISTORY = "zhuzhen.release_history"
+_RELEASE = "zhuzhen.release."
+"""Prefix of the tags that hold the history, one each: a tag has an end, a history has none."""
 _DIGEST, _VERSION = "package_digest", "package_version"
 PACKAGE = "package"
 """Where a run keeps its package among its artifacts."""
@@ -58,13 +59,15 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One change of what the champion is."""
+    """One decision on what the champion is."""
 
     action: str
-    """`promote` or `rollback`."""
+    """`promote`, `refuse` (the gate did not let it pass; nothing changed) or `rollback`."""
     number: int
     version: str
+    """That became champion, or did not."""
     before: int | None
+    """What was champion."""
     by: str
     at: str
     """UTC, ISO 8601."""
@@ -169,55 +172,80 @@ class Registry:
         if before is not None and before.number == registered.number:
             raise ReleaseError(
                 f"{registered.name} {registered.version} is the champion already; there is nothing "
-                "to promote."
+                f"to promote. `zhuzhen models pull {registered.name}` brings it into this store."
             )
-        self._client.set_registered_model_alias(registered.name, CHAMPION, str(registered.number))
         release = _release("promote", registered, before, by, gate)
+        return self._decide(registered, release)
+
+    def refuse(self, registered: Registered, gate: str, by: str | None = None) -> Release:
+        """Record that the gate did not let `registered` become champion."""
+        release = _release("refuse", registered, self.champion(registered.name), by, gate)
         return self._record(registered.name, release)
 
     def rollback(self, name: str, by: str | None = None) -> tuple[Registered, Release]:
-        """Make champion again what was champion before.
+        """Make champion again what was champion before, if it is still what it was.
 
         Raises:
             ReleaseError: nothing was champion before.
+            PackageTamperedError: its package is not what was registered; nothing was changed.
         """
         now = self.champion(name)
-        back = self._before(name)
+        back = None if now is None else self._before(now)
         if now is None or back is None:
             raise ReleaseError(
                 f"No version of {name} was champion before this one; there is nothing to roll back "
                 "to. Promote another version with `zhuzhen models promote`."
             )
-        self._client.set_registered_model_alias(name, CHAMPION, str(back.number))
+        self._require_intact(back)
         told = f"rolled back from {now.version}"
-        return back, self._record(name, _release("rollback", back, now, by, told))
+        return back, self._decide(back, _release("rollback", back, now, by, told))
 
     def history(self, name: str) -> list[Release]:
-        """Return every change of the champion of `name`, oldest first."""
+        """Return every decision on the champion of `name`, oldest first."""
         try:
-            text = self._client.get_registered_model(name).tags.get(_HISTORY, "[]")
+            tags = self._client.get_registered_model(name).tags
         except MlflowException:
             return []
-        return [Release(**each) for each in json.loads(text)]
+        return [Release(**json.loads(tags[key])) for key in sorted(tags) if _is_release(key)]
 
-    def _before(self, name: str) -> Registered | None:
-        """Return the version under the champion on the stack of promotions."""
+    def _before(self, now: Registered) -> Registered | None:
+        """Return the version under the champion `now` on the stack of promotions."""
         stack: list[int] = []
-        for release in self.history(name):
+        for release in self.history(now.name):
             if release.action == "rollback":
-                stack.pop()
-            else:
+                _down_to(release.number, stack)
+            elif release.action == "promote":
                 if not stack and release.before is not None:
                     stack.append(release.before)
                 stack.append(release.number)
-        if len(stack) < 2:
-            return None
-        return next(each for each in self.versions(name) if each.number == stack[-2])
+        # Whoever was killed between recording a decision and carrying it out left the champion
+        # elsewhere than on top, or not on the stack at all.
+        if now.number in stack:
+            _down_to(now.number, stack)
+            while stack and stack[-1] == now.number:
+                stack.pop()
+        known = {each.number: each for each in self.versions(now.name)}
+        return known[stack[-1]] if stack else None
+
+    def _decide(self, registered: Registered, release: Release) -> Release:
+        """Record `release` and let `registered` be the champion; killed between, do it again."""
+        self._record(registered.name, release)
+        self._client.set_registered_model_alias(registered.name, CHAMPION, str(registered.number))
+        return release
 
     def _record(self, name: str, release: Release) -> Release:
-        entries = [vars_of(each) for each in [*self.history(name), release]]
-        self._client.set_registered_model_tag(name, _HISTORY, json.dumps(entries))
+        key = f"{_RELEASE}{len(self.history(name)):06}"
+        self._client.set_registered_model_tag(name, key, json.dumps(vars_of(release)))
         return release
+
+    def _require_intact(self, registered: Registered) -> None:
+        """Require the package of `registered` whole, in the local store or in the registry."""
+        folder = store.versions().get(registered.name, {}).get(registered.version)
+        if folder is not None:
+            _require_same(folder, registered)
+            return
+        with self.package(registered):
+            pass
 
     def _alias(self, name: str, alias: str) -> Registered | None:
         try:
@@ -236,6 +264,16 @@ class Registry:
             )
         _require_same(root, registered)
         return root
+
+
+def _down_to(number: int, stack: list[int]) -> None:
+    """Take from `stack` what lies on the version `number`."""
+    while stack and stack[-1] != number:
+        stack.pop()
+
+
+def _is_release(tag: str) -> bool:
+    return tag.startswith(_RELEASE)
 
 
 def vars_of(release: Release) -> dict[str, Any]:

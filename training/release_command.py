@@ -56,6 +56,7 @@ def register(
     with _told_errors():
         from datasets.command import data_folder
         from models.store import load
+        from training.command import ProgressWatch
         from training.config import load_any_config
         from training.pipeline import Places
         from training.registering import register_package
@@ -63,7 +64,8 @@ def register(
         package = load(model)
         config = load_any_config(configuration or package.reference_to.name)
         places = Places(data_folder(data), home(), home() / "models")
-        registered = register_package(package, config, places)
+        with ProgressWatch() as watch:
+            registered = register_package(package, config, places, watch)
     text = f"{registered.name} {registered.version} is registered: {registered.digest}"
     typer.echo(json.dumps(asdict(registered)) if as_json else text)
 
@@ -114,7 +116,9 @@ def promote(
         registered = registry.resolve(name, version)
         verdicts = _judged(registry, registered)
         passed = all(verdict.passed for verdict in verdicts)
-        if passed:
+        if not passed:
+            registry.refuse(registered, summary(verdicts), by)
+        else:
             registry.promote(registered, summary(verdicts), by)
             if not no_pull:
                 registry.pull(registered, CHAMPION)
@@ -139,7 +143,7 @@ def rollback(name: Name, by: By = None, as_json: Json = False) -> None:
 
 
 def history(name: Name, as_json: Json = False) -> None:
-    """List every change of the champion: when, by whom, and what the gate said."""
+    """List every decision on the champion, refusals too: when, by whom, what the gate said."""
     with _told_errors():
         from training.registry import Registry, vars_of
 
@@ -162,6 +166,7 @@ def compare(
         from training.comparison import differences, paired
         from training.comparison_plot import draw_comparison
         from training.registry import Registry
+        from training.release_gate import GateConfig
 
         registry = Registry(home())
         with tempfile.TemporaryDirectory() as folder:
@@ -170,13 +175,16 @@ def compare(
         pair = paired(kept[0], kept[1])
         told = differences(*pair)
         names = (f"{found[0].name} {found[0].version}", f"{found[1].name} {found[1].version}")
-        draw_comparison(names, pair, told, out)
+        draw_comparison(names, pair, told, GateConfig().accepted_losses, out)
     if as_json:
         both = {"first": asdict(found[0]), "second": asdict(found[1]), "picture": str(out)}
         rows = [asdict(each) for each in told]
         typer.echo(json.dumps({**both, "samples": len(pair[0]), "differences": rows}))
         return
-    table = Table("Finding", "Figure", *names, "Difference", "95 % interval")
+    same = found[0].name == found[1].name
+    columns = [each.version for each in found] if same else names
+    title = found[0].name if same else None
+    table = Table("Finding", "Figure", *columns, "Difference", "95 % interval", title=title)
     for each in told:
         interval = f"{each.low:+.4f} to {each.high:+.4f}"
         numbers = f"{each.first:.4f}", f"{each.second:.4f}", f"{each.difference:+.4f}"

@@ -15,7 +15,7 @@ import numpy as np
 from models.findings import Text
 from models.package import CARD, EVALUATION, ModelPackage
 from training import metrics
-from training.comparison import Difference, differences, figures_of, paired
+from training.comparison import HIGHER_IS_WORSE, Difference, differences, figures_of, paired
 from training.locked_set import LockedSet
 
 
@@ -35,6 +35,16 @@ class GateConfig:
     subgroup_auc_floor: float = 0.75
     subgroup_fewest: int = 30
     """A subgroup with fewer samples, or fewer than a third of it of either class, says nothing."""
+
+    @property
+    def accepted_losses(self) -> dict[str, float]:
+        """How much of each figure may be lost."""
+        return {
+            "auc": self.auc_margin,
+            "sensitivity": self.sensitivity_margin,
+            "specificity": self.specificity_margin,
+            "brier": self.brier_margin,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +94,24 @@ def _non_inferiority(
     failures = [told for each in found if (told := _inferior(each, config))]
     if failures:
         return Verdict(test, False, "; ".join(failures))
-    worst = min(each.low for each in found if each.figure == "auc")
-    told = f"on {len(champion)} locked samples AUC falls by no more than {max(0.0, -worst):.4f}"
-    return Verdict(test, True, f"{told} (95 %)")
+    told = []
+    for figure, margin in config.accepted_losses.items():
+        most = max(_lost(each) for each in found if each.figure == figure)
+        told.append(f"{figure} at most {max(0.0, most):.4f} (accepted {margin:g})")
+    return Verdict(
+        test, True, f"lost on {len(champion)} locked samples, at 95 %: {', '.join(told)}"
+    )
+
+
+def _lost(each: Difference) -> float:
+    """Return the most that the second version loses of a figure, within the interval."""
+    return each.high if each.figure in HIGHER_IS_WORSE else -each.low
 
 
 def _inferior(each: Difference, config: GateConfig) -> str | None:
-    if each.figure == "calibration_error":
-        return None
-    margin = getattr(config, f"{each.figure}_margin")
-    # The higher the better, but for the Brier score.
-    lost = each.high if each.figure == "brier" else -each.low
-    if lost <= margin:
+    margin = config.accepted_losses.get(each.figure)
+    lost = _lost(each)
+    if margin is None or lost <= margin:
         return None
     return (
         f"{each.figure} of {each.label} goes from {each.first:.4f} to {each.second:.4f} (95 % "

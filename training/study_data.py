@@ -86,6 +86,40 @@ class StudyData:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """The images of a training and which part each is of: all that judging a package takes."""
+
+    manifest: Manifest
+    pixels: NDArray[np.uint8]
+    """As in `StudyData`."""
+    hashes: NDArray[np.bool_]
+    """Difference hashes, shape (samples, bits)."""
+    split: Split
+
+
+def read_divided(
+    config: TrainConfig, data: Path, cache: Path, reviews: Path | None = None
+) -> Divided:
+    """Read, decode and divide the images that `config` names; see `read_study_data`."""
+    manifest = read(config.data.description, data)
+    if manifest.labels != config.package.labels:
+        raise DataError(
+            f"The package is to find {list(config.package.labels)}, the data set has labels for "
+            f"{list(manifest.labels)}; they must be the same, in this order."
+        )
+    if config.data.images is not None:
+        manifest = fewer(manifest, config.data.images, config.seed)
+    if reviews is not None:
+        manifest = with_reviews(manifest, list(read_reviews(reviews)), reviews.parent)
+    pixels = decoded(manifest, config.data.cache_side_px, cache, config.input.channels)
+    hashes = difference_hashes(_grey(pixels))
+    split = split_by_group(
+        manifest, config.split.fractions, config.split.seed, hashes, config.split.lent
+    )
+    return Divided(manifest, pixels, hashes, split)
+
+
 def read_study_data(
     config: TrainConfig, data: Path, cache: Path, reviews: Path | None = None
 ) -> StudyData:
@@ -100,26 +134,13 @@ def read_study_data(
     Raises:
         DataError: the source is unknown or its data do not fit; see `datasets`.
     """
-    manifest = read(config.data.description, data)
-    if manifest.labels != config.package.labels:
-        raise DataError(
-            f"The package is to find {list(config.package.labels)}, the data set has labels for "
-            f"{list(manifest.labels)}; they must be the same, in this order."
-        )
-    if config.data.images is not None:
-        manifest = fewer(manifest, config.data.images, config.seed)
-    if reviews is not None:
-        manifest = with_reviews(manifest, list(read_reviews(reviews)), reviews.parent)
-    pixels = decoded(manifest, config.data.cache_side_px, cache, config.input.channels)
-    grey = pixels if pixels.ndim == 3 else luminance(pixels)
-    hashes = difference_hashes(grey)
-    split = split_by_group(
-        manifest, config.split.fractions, config.split.seed, hashes, config.split.lent
+    divided = read_divided(config, data, cache, reviews)
+    manifest, split, members = divided.manifest, divided.split, config.members
+    folds = (
+        folds_of(manifest, split, members.count, divided.hashes) if members.cross_fitted else None
     )
-    members = config.members
-    folds = folds_of(manifest, split, members.count, hashes) if members.cross_fitted else None
-    propensity = _propensity(config.acquisition, manifest, grey)
-    study = StudyData(manifest, pixels, split, propensity, config.acquisition, folds=folds)
+    propensity = _propensity(config.acquisition, manifest, divided.pixels)
+    study = StudyData(manifest, divided.pixels, split, propensity, config.acquisition, folds=folds)
     return study if not config.lungs.field else replace(study, lungs=_lungs(study, config, cache))
 
 
@@ -140,18 +161,22 @@ def _lungs(study: StudyData, config: TrainConfig, cache: Path) -> NDArray[np.uin
     return found
 
 
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels if pixels.ndim == 3 else luminance(pixels)
+
+
 def luminance(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the luminance of images of (n, rows, columns, 3), ITU-R BT.601 as Pillow has it."""
     return np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in colours])
 
 
 def _propensity(
-    config: AcquisitionConfig, manifest: Manifest, grey: NDArray[np.uint8]
+    config: AcquisitionConfig, manifest: Manifest, pixels: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
     if not config.measured:
         return np.full(len(manifest), 0.5)
     return acquisition_propensity(
-        measure_all(grey),
+        measure_all(_grey(pixels)),
         np.asarray(manifest.targets().any(axis=1)),
         manifest.groups(),
         config.folds,

@@ -20,7 +20,7 @@ from serving.cli.app import app
 from tests.toy_people import write_toy_people
 from tests.toy_tiles import made_up_tile, write_toy_tiles
 from training.locked_set import FILE, LockedSet, read_locked_set
-from training.registry import LOCKED_SET, Registry
+from training.registry import LOCKED_SET, Registry, open_client
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = [
@@ -142,6 +142,8 @@ def test_package_of_another_machine_is_registered_with_the_same_locked_set(
         made.trained["digest"],
     )
     after = locked_set_of(tmp_path, name)
+    # Its run says what it was made from, like that of its own training.
+    assert provenance_of(tmp_path, name) == provenance_of(home, name)
     assert after.samples.tolist() == before.samples.tolist()
     assert after.truth.tolist() == before.truth.tolist()
     np.testing.assert_allclose(after.probability, before.probability, atol=1e-5)
@@ -162,6 +164,13 @@ def test_package_is_not_registered_with_a_split_it_was_not_evaluated_on(
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 1
     assert "was evaluated on the split sha256:" in " ".join(done.output.split())
+
+
+def provenance_of(home: Path, name: str) -> dict[str, str]:
+    run_id = Registry(home).resolve(name, "challenger").run_id
+    tags = open_client(home).get_run(run_id).data.tags
+    return {key: tags[key] for key in (
+        "config_digest", "manifest_digest", "split_digest", "code.commit")}  # fmt: skip
 
 
 def locked_set_of(home: Path, name: str) -> LockedSet:

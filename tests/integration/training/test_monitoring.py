@@ -79,6 +79,10 @@ def test_report_tells_who_moved_and_metrics_show_it(home: Path) -> None:
     page = Path(answer["report"]).read_text(encoding="utf-8")
     assert 'src="data:image/png;base64,' in page
     assert "偏离参考" in page
+    assert "Until it is explained, let a reader decide without the pre-read" in page
+    assert "device, detector, exposure" in page
+    assert "设备、探测器、曝光" in page
+    assert f"zhuzhen models rollback {NAME}" in page
     metrics = exposition().decode()
     labels = f'institution="b",measure="",model="{NAME}",version="{VERSION}"'
     assert f"zhuzhen_drift_alarms{{{labels}}} 1.0" in metrics
@@ -100,6 +104,17 @@ def test_trial_counts_alarms_of_both_streams(home: Path) -> None:
     own = (str(shifted), "--against", str(shifted))
     _, text, _ = run(monitoring_command.trial, NAME, *own, "--readings", "50", "--json")
     assert json.loads(text.splitlines()[0])["alarms"] == 0
+
+
+def test_too_few_readings_are_not_told_as_good_news(home: Path) -> None:
+    past = str(TODAY - timedelta(days=10))
+    run(monitoring_command.baseline, NAME, "--until", past)
+    keep(OBSERVED, 0, [reading(n, "a", 5) for n in range(20)])
+    _, text, _ = run(monitoring_command.report, NAME, "--json")
+    page = Path(json.loads(text)["report"]).read_text(encoding="utf-8")
+    assert '<div class="verdict few">\nNo institution has readings enough' in page
+    assert "Nothing moved away" not in page
+    assert "What to do" not in page
 
 
 def test_few_readings_are_no_reference(home: Path) -> None:

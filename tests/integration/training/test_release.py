@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from models import store
@@ -114,6 +115,13 @@ def test_worse_challenger_is_refused_and_told_by_how_much(home: Path) -> None:
     champion = Registry(home).champion(NAME)
     assert champion is not None
     assert champion.version == "1.0.0"
+    # Who asks later why it did not become champion finds it.
+    kept = Registry(home).history(NAME)
+    assert [(each.action, each.version) for each in kept] == [
+        ("promote", "1.0.0"),
+        ("refuse", "1.1.0"),
+    ]
+    assert "non-inferiority: FAILED (auc of pneumonia goes from" in kept[1].gate
 
 
 def shifted(kept: LockedSet) -> LockedSet:
@@ -213,6 +221,62 @@ def test_store_with_another_package_of_that_version_is_left_alone(home: Path) ->
             target.write_bytes(path.read_bytes())
     with pytest.raises(PackageTamperedError, match="not the package that was trained"):
         registry.pull(registry.resolve(NAME, "1.0.1"), store.CHAMPION)
+
+
+def promoted_in_turn(home: Path, versions: int) -> Registry:
+    """Return a registry whose versions 1.0.0, 1.1.0, ... were all promoted, one after another."""
+    registry = Registry(home)
+    for minor in range(versions):
+        register_version(home, f"1.{minor}.0", GOOD)
+        registry.promote(registry.resolve(NAME, f"1.{minor}.0"), "passed")
+    return registry
+
+
+def test_changed_package_is_not_rolled_back_to(home: Path) -> None:
+    registry = promoted_in_turn(home, 2)
+    run_id = registry.resolve(NAME, "1.0.0").run_id
+    (graph,) = (home / "mlflow" / "artifacts" / run_id).rglob("model.onnx")
+    graph.write_bytes(graph.read_bytes() + b"x")
+    status, _, told = run(release_command.rollback, NAME)
+    assert (status, "model.onnx has SHA-256" in told) == (1, True)
+    champion = registry.champion(NAME)
+    assert champion is not None
+    assert champion.version == "1.1.0"
+    assert [each.action for each in registry.history(NAME)] == ["promote", "promote"]
+
+
+@pytest.mark.parametrize("killed", ["promote", "rollback"])
+def test_decision_that_was_killed_before_it_took_effect_is_made_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    registry = promoted_in_turn(home, 3 if killed == "rollback" else 2)
+    register_version(home, "1.9.0", GOOD)
+    last = registry.resolve(NAME, "1.9.0")
+
+    def decide() -> None:
+        if killed == "rollback":
+            registry.rollback(NAME)
+        else:
+            registry.promote(last, "passed")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "set_registered_model_alias", stop)
+        with pytest.raises(KeyboardInterrupt):
+            decide()
+    decide()
+    back, _ = registry.rollback(NAME)
+    assert back.version == ("1.0.0" if killed == "rollback" else "1.1.0")
+
+
+def test_history_has_no_end(home: Path) -> None:
+    registry = promoted_in_turn(home, 1)
+    refused = registry.resolve(NAME, "1.0.0")
+    for _ in range(30):
+        registry.refuse(refused, "x" * 4900)
+    assert len(registry.history(NAME)) == 31
 
 
 def test_comparison_prints_and_draws_the_difference(home: Path, tmp_path: Path) -> None:
