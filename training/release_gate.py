@@ -94,12 +94,12 @@ def _non_inferiority(
     failures = [told for each in found if (told := _inferior(each, config))]
     if failures:
         return Verdict(test, False, "; ".join(failures))
-    told = []
+    losses = []
     for figure, margin in config.accepted_losses.items():
         most = max(_lost(each) for each in found if each.figure == figure)
-        told.append(f"{figure} at most {max(0.0, most):.4f} (accepted {margin:g})")
+        losses.append(f"{figure} at most {max(0.0, most):.4f} (accepted {margin:g})")
     return Verdict(
-        test, True, f"lost on {len(champion)} locked samples, at 95 %: {', '.join(told)}"
+        test, True, f"lost on {len(champion)} locked samples, at 95 %: {', '.join(losses)}"
     )
 
 
