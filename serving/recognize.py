@@ -14,8 +14,9 @@ from models.errors import OtherKindError, PackageError, PackageNotFoundError
 from models.observation import UNKNOWN
 from models.preprocessing import ImageKind
 from serving import tracing
-from serving.access import access_of
+from serving.access import Access, access_of
 from serving.answers import answer_of, write_json
+from serving.archive.patients import patient_in
 from serving.metrics import count_reading
 from serving.model_doors import other_door
 from serving.observations import ImageWatch
@@ -80,12 +81,10 @@ class ReadingRoom:
             with tracing.span(Stage.RECEIVE):
                 uploads = await receive(request, self._settings)
             access = access_of(request)
-            access.require(access.own("image"))
-            sender = access.actor.institution or UNKNOWN
             loop, read = asyncio.get_running_loop(), tracing.carried(self._read)
             answers = await asyncio.gather(
                 *(
-                    loop.run_in_executor(self._readers, read, recognizer, upload, options, sender)
+                    loop.run_in_executor(self._readers, read, recognizer, upload, options, access)
                     for upload in uploads
                 )
             )
@@ -110,9 +109,16 @@ class ReadingRoom:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
     def _read(
-        self, recognizer: Recognizer, upload: Upload, options: Options, institution: str
+        self, recognizer: Recognizer, upload: Upload, options: Options, access: Access
     ) -> bytes:
-        """Return the answer on one input, ready to be sent: readers do the work, not the loop."""
+        """Return the answer on one input, ready to be sent: readers do the work, not the loop.
+
+        Raises:
+            Problem: 403, the sender may not have it read.
+        """
+        institution = access.actor.institution or UNKNOWN
+        patient = patient_in(institution, upload.data, access.guard.keyring)
+        access.require(access.own("image", patient))
         with tracing.span(Stage.READING) as span:
             reading = recognizer.read(upload.data)
             _describe(span, reading)

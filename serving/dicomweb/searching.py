@@ -15,14 +15,18 @@ from serving.answers import write_json
 from serving.archive import Archive
 from serving.archive.entries import ACCESSION_NUMBER, PATIENT_ID, unsealed
 from serving.archive.header import Attributes
+from serving.archive.patients import patient_of
 from serving.archive.tables import INSTANCES, SERIES, STUDIES
 from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.matching import MODALITIES_IN_STUDY, Search, read_search
 from serving.dicomweb.storing import DICOM_JSON
+from serving.node.access import target_of
+from serving.policy import Target
 from serving.privacy import blind_index
 
 _STUDY_UID, _SERIES_UID, _INSTANCE_UID = "0020000D", "0020000E", "00080018"
-_PATIENT_ID, _ACCESSION, _STUDY_DATE = "00100020", "00080050", "00080020"
+_PATIENT_ID, _ISSUER = "00100020", "00100021"
+_ACCESSION, _STUDY_DATE = "00080050", "00080020"
 _PAGE = 500
 
 
@@ -59,11 +63,12 @@ async def search_instances(request: Request) -> Response:
 
 async def _search(request: Request, level: Level) -> Response:
     access = access_of(request)
-    access.require(access.own("study"))
     search = read_search(request.query_params)
-    institution = str(access.actor.institution)
+    institution = access.actor.institution or "-"
     finder = Finder(runtime_of(request).archive, institution, base_url(request))
     loop = asyncio.get_running_loop()
+    target = await loop.run_in_executor(None, finder.target, search, request.path_params)
+    access.require(target)
     found = await loop.run_in_executor(None, finder.find, level, search, request.path_params)
     headers = {}
     warnings = []
@@ -85,6 +90,25 @@ class Finder:
         self._archive = archive
         self._institution = institution
         self._base = base
+
+    def target(self, search: Search, path: dict[str, str]) -> Target:
+        """Return what is searched: a study, what there is of a patient, or everything."""
+        if "study" in path:
+            query = select(STUDIES.c.id, STUDIES.c.attributes).where(
+                STUDIES.c.institution == self._institution, STUDIES.c.study_uid == path["study"]
+            )
+            with self._archive.engine.connect() as connection:
+                row = connection.execute(query).one_or_none()
+            if row is not None:
+                attributes = unsealed(self._archive.keyring, row.attributes, STUDIES)
+                return target_of(self._institution, row.id, attributes, self._archive.keyring)
+        named = {
+            key: {"vr": "LO", "Value": list(search.by_key[key].values)}
+            for key in (_PATIENT_ID, _ISSUER)
+            if key in search.by_key and not set(search.by_key[key].values[0]) & set("*?")
+        }
+        patient = patient_of(self._institution, named, self._archive.keyring)
+        return Target("study", self._institution, patient)
 
     def find(self, level: Level, search: Search, path: dict[str, str]) -> Found:
         """Return the results of a search from its offset on, and whether there are more."""

@@ -9,15 +9,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.access import access_of
+from serving.access import Access, access_of
 from serving.answers import write_json
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
 from serving.archive.archive import Announced, Receipt
 from serving.archive.file_meta import open_file
 from serving.archive.header import is_uid
+from serving.archive.patients import patient_of
 from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.multipart import RELATED, media_type_of, parts_of
 from serving.metrics import count_instance
+from serving.policy import Target
 from serving.problems import Problem
 from serving.settings import Settings
 
@@ -62,7 +64,22 @@ async def store(request: Request) -> Response:
     if not outcomes:
         raise Problem(HTTPStatus.BAD_REQUEST, "The body holds no instance; expected one at least.")
     runtime.wake()
+    await loop.run_in_executor(None, _record, access, outcomes)
     return _answer(outcomes, base_url(request))
+
+
+def _record(access: Access, outcomes: list[Outcome]) -> None:
+    """Record whose images are here now, which nobody knew before they were read."""
+    own, keyring = str(access.actor.institution), access.guard.keyring
+    # Of a study's instances the first says whose they are, as in the index.
+    studies = {
+        each.receipt.header.study_uid: each.receipt.header
+        for each in reversed(outcomes)
+        if each.receipt is not None
+    }
+    patients = {patient_of(own, header.study, keyring) for header in studies.values()}
+    for patient in sorted(patients - {None}, key=str):
+        access.require(Target("study", own, patient))
 
 
 def _require_json(request: Request) -> None:

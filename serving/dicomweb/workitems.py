@@ -13,6 +13,7 @@ from serving.access import access_of
 from serving.answers import write_json
 from serving.archive.entries import text_of
 from serving.archive.header import Attributes, is_uid
+from serving.archive.patients import patient_of
 from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.matching import key_of
 from serving.json_body import read_json
@@ -33,7 +34,7 @@ async def create(request: Request) -> Response:
     if not is_uid(uid):
         raise Problem(HTTPStatus.BAD_REQUEST, "The work item in the query is not a UID.")
     attributes = await _body(request)
-    await on_worklist(request, lambda worklist: worklist.create(uid, attributes))
+    await on_worklist(request, lambda worklist: worklist.create(uid, attributes), whose=attributes)
     place = f"{base_url(request)}/workitems/{uid}"
     return Response(status_code=HTTPStatus.CREATED, headers={"Content-Location": place})
 
@@ -51,7 +52,9 @@ async def amend(request: Request) -> Response:
     attributes = await _body(request)
     names = list(request.query_params)
     transaction = names[0] if names else ""
-    await on_worklist(request, lambda worklist: worklist.amend(uid, attributes, transaction))
+    await on_worklist(
+        request, lambda worklist: worklist.amend(uid, attributes, transaction), whose=attributes
+    )
     return Response(status_code=HTTPStatus.OK)
 
 
@@ -99,7 +102,8 @@ async def search(request: Request) -> Response:
         wanted[key] = value
     if not all(value.isdecimal() and len(value) < 8 for value in page.values()):
         raise Problem(HTTPStatus.BAD_REQUEST, "limit or offset is not a whole number from 0.")
-    found = await on_worklist(request, lambda worklist: worklist.search(wanted))
+    named = {key: {"vr": "LO", "Value": [value]} for key, value in wanted.items()}
+    found = await on_worklist(request, lambda worklist: worklist.search(wanted), whose=named)
     first = int(page["offset"])
     shown = found[first : first + int(page["limit"])]
     if not shown:
@@ -107,19 +111,30 @@ async def search(request: Request) -> Response:
     return Response(write_json(shown), media_type=DICOM_JSON)
 
 
-async def on_worklist(request: Request, work: Callable[[Worklist], Result]) -> Result:
-    """Do `work` in a transaction of the sender's own institution."""
+async def on_worklist(
+    request: Request, work: Callable[[Worklist], Result], whose: Attributes | None = None
+) -> Result:
+    """Do `work` in a transaction of the sender's own institution, once it is on record of whom it
+    is: of the patient of the work item in the path, and the one that `whose` names.
+    """
     access = access_of(request)
-    access.require(access.own("task"))
     archive = runtime_of(request).archive
-    institution = str(access.actor.institution)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(
-        None,
-        lambda: archive.write(
+    institution = access.actor.institution or "-"
+    uid = request.path_params.get("workitem")
+
+    def carry_out() -> Result:
+        patients = {patient_of(institution, whose or {}, archive.keyring)}
+        if uid is not None:
+            with archive.engine.connect() as connection:
+                found = Worklist(connection, archive.keyring, institution).attributes_of(uid)
+            patients.add(patient_of(institution, found, archive.keyring))
+        for patient in sorted(filter(None, patients)) or [None]:
+            access.require(access.own("task", patient))
+        return archive.write(
             lambda connection: work(Worklist(connection, archive.keyring, institution))
-        ),
-    )
+        )
+
+    return await asyncio.get_running_loop().run_in_executor(None, carry_out)
 
 
 async def _body(request: Request, *, may_be_empty: bool = False) -> Attributes:

@@ -24,6 +24,7 @@ from serving.cds_hooks.services import (
     read_call,
 )
 from serving.doors.describing import refusals
+from serving.doors.patients import patient_numbered
 from serving.doors.route import Operation, Part, Route
 from serving.json_answer import json_answer
 from serving.json_body import JsonBody
@@ -55,28 +56,26 @@ async def _discover(request: Request) -> Response:
 
 async def _call(request: Request) -> Response:
     service = _service(request)
-    access = access_of(request)
-    access.require(access.own("assessment"))
     body = await _BODY.read(request)
-    cards = await asyncio.to_thread(_answer, request, service, body, access.actor.institution)
+    cards = await asyncio.to_thread(_answer, request, service, body)
     return json_answer(request, {"cards": cards})
 
 
-def _answer(
-    request: Request, service: Service, body: Mapping[str, Any], institution: str | None
-) -> list[Card]:
+def _answer(request: Request, service: Service, body: Mapping[str, Any]) -> list[Card]:
+    access = access_of(request)
     try:
         call = read_call(service, body)
     except PrefetchMissingError as error:
         raise Problem(HTTPStatus.PRECONDITION_FAILED, str(error)) from None
     except InputError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+    access.require(access.own("assessment", patient_numbered(access, call.person.number)))
     if not concerns(service, call):
         return []
     language = "zh" if _speaks_chinese(request) else "en"
     assessments = _assess(request, service, call)
     cards = cards_of(assessments, language)
-    keep_cards(request.app.state.guard.engine, service.id, institution, cards)
+    keep_cards(access.guard.engine, service.id, access.actor.institution, cards)
     return [card for card, _ in cards] or [missing_card(assessments, language)]
 
 

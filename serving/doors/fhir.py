@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models.errors import InputError
-from serving.access import access_of
+from serving.access import Access, access_of
+from serving.doors.patients import patient_numbered
 from serving.doors.route import Operation, Part, Route
 from serving.fhir.assessments import bundle_of
 from serving.fhir.operation import read_request
@@ -31,15 +32,15 @@ _BODY = JsonBody(_RESOURCE, _MOST_BYTES, (MEDIA_TYPE, "application/json"))
 
 async def _assess_risk(request: Request) -> Response:
     access = access_of(request)
-    access.require(access.own("assessment"))
     body = await _BODY.read(request)
-    bundle = await asyncio.to_thread(_assess, body, request.app.state.enabled_scores)
+    bundle = await asyncio.to_thread(_assess, access, body, request.app.state.enabled_scores)
     return json_answer(request, bundle, MEDIA_TYPE)
 
 
-def _assess(body: dict[str, Any], enabled: frozenset[str]) -> dict[str, Any]:
+def _assess(access: Access, body: dict[str, Any], enabled: frozenset[str]) -> dict[str, Any]:
     try:
         asked = read_request(body)
+        access.require(access.own("assessment", patient_numbered(access, asked.person.number)))
         scores = chosen_scores(list(asked.scores) or APPLICABLE, enabled)
         return bundle_of(assess_all(scores, asked.person.inputs), asked.person)
     except InputError as error:

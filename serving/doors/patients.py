@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.access import Guard
+from serving.access import Access, Guard
 from serving.audit.events import PSEUDONYM
 from serving.privacy import pseudonym_of
 
@@ -28,3 +28,10 @@ def pseudonym_in(guard: Guard, given: str | dict[str, str]) -> str:
     if isinstance(given, str):
         return given
     return pseudonym_of(guard.keyring, given["issuer"], given["identifier"])
+
+
+def patient_numbered(access: Access, number: str | None) -> str | None:
+    """Return the pseudonym of a patient with a number that who asks gave it, None for none."""
+    if number is None or not number.strip():
+        return None
+    return pseudonym_of(access.guard.keyring, access.actor.institution or "-", number)

@@ -49,6 +49,8 @@ class Person:
     """`Patient/id`."""
     facts: Mapping[str, Fact]
     """By input."""
+    number: str | None = None
+    """The patient's number where the resources come from, by which the person is on record."""
 
     @property
     def inputs(self) -> dict[str, Mapping[str, Any]]:
@@ -75,7 +77,27 @@ def person_of(
         for name in (*codes.CONDITIONS, *codes.MEDICATIONS):
             facts.setdefault(name, Fact(name, {"value": False}, None, note=_NOT_LISTED))
     patient = next((r for r in known if r.get("resourceType") == "Patient"), None)
-    return Person(_reference(patient) if patient else _subject(known), facts)
+    if patient is None:
+        return Person(_subject(known), facts, number_in(_subject(known)))
+    return Person(_reference(patient), facts, _number_of(patient))
+
+
+def number_in(reference: str | None) -> str | None:
+    """Return the `id` in a reference, `Patient/id`."""
+    return (reference or "").rpartition("/")[2] or None
+
+
+def _number_of(patient: Resource) -> str | None:
+    """Return the medical record number (HL7 v2 table 0203, MR), else the first identifier, else
+    the resource's `id`.
+    """
+    identifiers = [
+        (_codes(one.get("type"), None), one["value"])
+        for one in _items(patient.get("identifier"))
+        if isinstance(one.get("value"), str) and one["value"].strip()
+    ]
+    identifiers.sort(key=lambda one: "MR" not in one[0])
+    return identifiers[0][1] if identifiers else number_in(_reference(patient))
 
 
 def tells_something(resource: Resource) -> bool:

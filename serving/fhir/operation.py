@@ -8,7 +8,7 @@ from them is not there; and inputs that FHIR has no code for, by their own names
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -106,7 +106,7 @@ def _parameters(body: Resource, *, complete: bool, today: date | None) -> Asked:
                 "an input of docs/risk-scores.md."
             )
     person = one_person(resources, complete=complete, today=today)
-    return Asked(tuple(scores), Person(person.subject, {**person.facts, **own}))
+    return Asked(tuple(scores), replace(person, facts={**person.facts, **own}))
 
 
 def _sent(parameter: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,9 @@ from serving.policy import Actor, ActorKind, Role
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "Ed25519")
 """Signatures with a private key alone: a public key can then not be taken for a shared secret."""
+_TYPES = ("jwt", "at+jwt", "application/at+jwt")
+"""A provider signs other things with the same keys: logouts, proofs of possession (RFC 8725, section
+3.11; RFC 9068, section 4). Many say of an access token that it is a JWT and no more."""
 _LONGEST_TOKEN = 8192
 _LEEWAY_S = 60
 """By how much the provider's clock may differ."""
@@ -123,8 +126,11 @@ class TokenVerifier:
         """
         if len(token) > _LONGEST_TOKEN:
             raise BearerRefusedError("token_too_long")
-        if _part(token, 0).get("alg") not in ALGORITHMS:
+        header = _part(token, 0)
+        if header.get("alg") not in ALGORITHMS:
             raise BearerRefusedError("token_algorithm")
+        if str(header.get("typ", "JWT")).lower() not in _TYPES:
+            raise BearerRefusedError("token_type")
         kid = _kid_of(token)
         try:
             keys = await self._keys.candidates(kid)
@@ -178,7 +184,8 @@ class TokenVerifier:
         institution = claims.get(self._provider.institution_claim)
         if not isinstance(scope, str) or not isinstance(named, list):
             raise BearerRefusedError("token_claims")
-        if institution is not None and not ID.fullmatch(str(institution)):
+        is_named = isinstance(institution, str) and ID.fullmatch(institution)
+        if institution is not None and not is_named:
             raise BearerRefusedError("token_claims")
         program = smart.is_for_a_program(scope)
         roles = frozenset(Role(role) for role in named if role in tuple(Role))

@@ -82,6 +82,11 @@ class Worklist:
         ours = jobs_as_items(self._connection, self._institution).get(uid)
         return ours or self._told(self._require(uid))
 
+    def attributes_of(self, uid: str) -> Attributes:
+        """Return what a work item that somebody made says; nothing where there is none."""
+        row = self._find(uid)
+        return {} if row is None else self._attributes(row)
+
     def change_state(self, uid: str, wanted: State, transaction_uid: str) -> None:
         """Claim, complete or cancel a work item.
 

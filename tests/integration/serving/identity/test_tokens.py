@@ -161,6 +161,7 @@ HOUR_AGO, IN_AN_HOUR = -3600, 3600
         pytest.param(
             {"zhuzhen_institution": ["county"]}, "claims", id="an institution that is no text"
         ),
+        pytest.param({"zhuzhen_institution": 5}, "claims", id="an institution that is a number"),
     ],
 )
 def test_claims_that_must_not_be_believed(
@@ -205,6 +206,17 @@ def test_nobody_signs_for_the_provider(provider: Provider, verifier: TokenVerifi
         with pytest.raises(BearerRefusedError) as refused:
             verify(verifier, token)
         assert refused.value.reason == f"token_{reasons.get(told, 'bad_signature')}"
+
+
+@pytest.mark.parametrize("kind", ["logout+jwt", "dpop+jwt", "secevent+jwt", "", ["JWT"], 1])
+def test_what_else_the_provider_signs_is_no_access_token(
+    provider: Provider, verifier: TokenVerifier, kind: Any
+) -> None:
+    body = f"{encoded({'alg': 'RS256', 'typ': kind})}.{encoded(claims_of(provider))}"
+    with pytest.raises(BearerRefusedError, match="token_type"):
+        verify(verifier, f"{body}.AAAA")
+    for right in ("JWT", "at+jwt", "application/at+jwt", "AT+JWT"):
+        assert verify(verifier, signed(provider, header={"typ": right}))
 
 
 def test_who_else_signs_tokens_is_told_apart(provider: Provider, verifier: TokenVerifier) -> None:
