@@ -39,8 +39,8 @@ from serving.policy import Actor, ActorKind, Role
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "Ed25519")
 """Signatures with a private key alone: a public key can then not be taken for a shared secret."""
 _TYPES = ("jwt", "at+jwt", "application/at+jwt")
-"""A provider signs other things with the same keys: logouts, proofs of possession (RFC 8725, section
-3.11; RFC 9068, section 4). Many say of an access token that it is a JWT and no more."""
+"""A provider signs other things with the same keys: logouts, other events (RFC 8725, section 3.11;
+RFC 9068, section 4). Many say of an access token that it is a JWT and no more."""
 _LONGEST_TOKEN = 8192
 _LEEWAY_S = 60
 """By how much the provider's clock may differ."""
