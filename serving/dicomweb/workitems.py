@@ -128,7 +128,8 @@ async def on_worklist(
             with archive.engine.connect() as connection:
                 found = Worklist(connection, archive.keyring, institution).attributes_of(uid)
             patients.add(patient_of(institution, found, archive.keyring))
-        for patient in sorted(filter(None, patients)) or [None]:
+        named: list[str | None] = [*sorted(filter(None, patients))]
+        for patient in named or [None]:
             access.require(access.own("task", patient))
         return archive.write(
             lambda connection: work(Worklist(connection, archive.keyring, institution))

@@ -216,7 +216,7 @@ def test_what_else_the_provider_signs_is_no_access_token(
     with pytest.raises(BearerRefusedError, match="token_type"):
         verify(verifier, f"{body}.AAAA")
     for right in ("JWT", "at+jwt", "application/at+jwt", "AT+JWT"):
-        assert verify(verifier, signed(provider, header={"typ": right}))
+        assert verify(verifier, signed(provider, header={"typ": right})).actor.id == "oidc:dr-li"
 
 
 def test_who_else_signs_tokens_is_told_apart(provider: Provider, verifier: TokenVerifier) -> None:
