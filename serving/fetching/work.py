@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
-from sqlalchemy import Connection, Row, Table, select
+from dbos import DBOS, DBOSConfiguredInstance
+from sqlalchemy import Connection, Row, Select, Table, select
 
 from models.errors import ZhuzhenError
 from serving.archive import Archive, InstanceRefusedError
@@ -23,9 +23,8 @@ from serving.fetching.orders import find_fetch
 from serving.fetching.origin import ListedInstance, Origin
 from serving.fetching.tables import FETCHES, FetchState
 from serving.jobs.delivering import give_up_after_s, pause_s
+from serving.jobs.lanes import Lanes
 from serving.jobs.planning import RESULTS_SOURCE
-from serving.jobs.running import RUNNING
-from serving.jobs.work import ROUTINE, URGENT
 from serving.metrics import count_instance
 from serving.routing import Node
 
@@ -68,23 +67,27 @@ class FetchWork(DBOSConfiguredInstance):
 
     _of_process: ClassVar["FetchWork | None"] = None
 
-    def __init__(self, tools: FetchTools) -> None:
+    def __init__(self, tools: FetchTools, lanes: Lanes) -> None:
         # Fetches are found again after a restart by this name.
         super().__init__("fetching")
-        self._tools = tools
+        self._equip(tools, lanes)
 
     @classmethod
-    def of_process(cls, tools: FetchTools) -> "FetchWork":
+    def of_process(cls, tools: FetchTools, lanes: Lanes) -> "FetchWork":
         """Return the workflow of this process, working with `tools` from now on."""
         if cls._of_process is None:
-            cls._of_process = cls(tools)
-        cls._of_process._tools = tools
+            cls._of_process = cls(tools, lanes)
+        cls._of_process._equip(tools, lanes)
         return cls._of_process
 
+    def _equip(self, tools: FetchTools, lanes: Lanes) -> None:
+        self._tools = tools
+        self._lanes = lanes
+
     @DBOS.workflow()
-    def fetch(self, fetch_id: str) -> str:
+    def fetch(self, fetch_id: str, lane: str) -> str:
         """Fetch a study, however long the PACS is away; returns the state of the end."""
-        with RUNNING.noted():
+        with self._lanes.held(lane, str(DBOS.workflow_id)):
             return self._fetch(fetch_id)
 
     def _fetch(self, fetch_id: str) -> str:
@@ -196,7 +199,7 @@ class FetchWork(DBOSConfiguredInstance):
 
 
 class Fetching:
-    """Fetches as a duty of the worker; see `serving.jobs.worker.Duty`."""
+    """Fetches as a duty of the worker (`serving.jobs.duties`), urgent ones before others."""
 
     table: Table = FETCHES
     open_states = (FetchState.QUEUED.value,)
@@ -204,43 +207,29 @@ class Fetching:
     def __init__(self, tools: FetchTools) -> None:
         self._tools = tools
         self._work: FetchWork | None = None
-        self.queues = {_queue(name): _AT_ONCE for name in tools.origins}
+        self._sources = {f"fetch-{name}": name for name in tools.origins}
+        self.slots = dict.fromkeys(self._sources, _AT_ONCE)
 
-    def prepare(self) -> None:
+    @property
+    def workflow(self) -> Callable[[str, str], str]:
+        """What carries a fetch out."""
+        assert self._work is not None  # noqa: S101 - prepared before anything begins
+        return self._work.fetch
+
+    def prepare(self, lanes: Lanes) -> None:
         """Make the workflow known to DBOS, before it is launched."""
-        self._work = FetchWork.of_process(self._tools)
+        self._work = FetchWork.of_process(self._tools, lanes)
 
-    def enqueue(self) -> None:
-        """Hand to DBOS what is queued; the same attempt twice is one."""
-        assert self._work is not None  # noqa: S101 - prepared before it is launched
-        waiting = select(FETCHES).where(
-            FETCHES.c.state == FetchState.QUEUED.value,
-            FETCHES.c.enqueued_attempt < FETCHES.c.attempt,
-        )
-        with self._tools.archive.engine.connect() as connection:
-            rows = connection.execute(waiting.order_by(FETCHES.c.created_at)).all()
-        for row in rows:
-            if row.source not in self._tools.origins:
-                continue
-            with (
-                SetWorkflowID(f"{row.id}.{row.attempt}"),
-                SetEnqueueOptions(priority=URGENT if row.urgent else ROUTINE),
-            ):
-                DBOS.enqueue_workflow(_queue(row.source), self._work.fetch, row.id)
-            self._tools.archive.write(_enqueued(row))
-
-
-def _queue(source: str) -> str:
-    return f"fetch-{source}"
-
-
-def _enqueued(row: Row[Any]) -> Callable[[Connection], None]:
-    def write(connection: Connection) -> None:
-        connection.execute(
-            FETCHES.update().where(FETCHES.c.id == row.id).values(enqueued_attempt=row.attempt)
+    def in_order(self, lane: str) -> Select[Any]:
+        """Return the query of the fetches from a lane's source; see `Duty`."""
+        return (
+            select(FETCHES.c.id, FETCHES.c.attempt)
+            .where(FETCHES.c.source == self._sources[lane])
+            .order_by(FETCHES.c.urgent.desc(), FETCHES.c.created_at)
         )
 
-    return write
+    def claimed(self, connection: Connection, row_id: str) -> None:
+        """Do nothing: a fetch is queued until it has ended."""
 
 
 def _note(connection: Connection, fetch_id: str, tried: Fetched, now: float) -> None:

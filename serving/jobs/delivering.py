@@ -52,8 +52,8 @@ def give_up_after_s(entry: Mapping[str, Any]) -> float:
     return float(entry.get("give_up_after_s", GIVE_UP_AFTER_S))
 
 
-def plan_deliveries(connection: Connection, job_id: str, now: float) -> list[str]:
-    """Add a row for each destination of a job that has none yet; return their names."""
+def plan_deliveries(connection: Connection, job_id: str, now: float) -> None:
+    """Add a row for each destination of a job that has none yet."""
     plan = Plan.from_json(find_job(connection, job_id).plan)
     known = set(
         connection.execute(
@@ -76,7 +76,6 @@ def plan_deliveries(connection: Connection, job_id: str, now: float) -> list[str
                     updated_at=now,
                 )
             )
-    return list(plan.destinations)
 
 
 def files_of(archive: Archive, job_id: str, destination: str) -> list[bytes]:

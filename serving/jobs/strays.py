@@ -11,7 +11,7 @@ from dbos import DBOS
 from sqlalchemy import Connection, Table, select
 
 from serving.archive import Archive
-from serving.jobs.running import RUNNING
+from serving.jobs.lanes import Lanes
 from serving.jobs.work import WORKFLOW_VERSION
 
 _AT_ONCE = 500
@@ -42,11 +42,16 @@ class Strays:
     """Looks after rows that wait for a workflow."""
 
     def __init__(
-        self, archive: Archive, tables: Sequence[tuple[Table, Sequence[str]]], executor_id: str
+        self,
+        archive: Archive,
+        tables: Sequence[tuple[Table, Sequence[str]]],
+        lanes: Lanes,
+        executor_id: str,
     ) -> None:
         """Look after rows of `tables` in the states that are given with each."""
         self._archive = archive
         self._tables = tables
+        self._lanes = lanes
         self._executor_id = executor_id
         self._suspects: set[str] = set()
 
@@ -69,7 +74,7 @@ class Strays:
         """Queue anew what ended, or is this process's and not carried out; return how many.
 
         It must be found so twice in a row: between one look and the next a workflow may be handed
-        from its queue to its thread.
+        from its row to its thread.
         """
         rows, known = self._under_way()
         lost = [row for row in rows if self._is_lost(row.workflow_id, known)]
@@ -84,7 +89,7 @@ class Strays:
         return (
             found.status == "PENDING"
             and found.executor_id == self._executor_id
-            and workflow_id not in RUNNING
+            and workflow_id not in self._lanes
         )
 
     def _under_way(self) -> tuple[list[_Row], dict[str, _Known]]:
@@ -110,6 +115,8 @@ class Strays:
         if not rows:
             return 0
         DBOS.cancel_workflows([row.workflow_id for row in rows])
+        for row in rows:
+            self._lanes.give_back(row.workflow_id)
 
         def write(connection: Connection) -> int:
             return sum(self._queue_row(connection, row) for row in rows)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSConfiguredInstance
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
@@ -27,20 +27,18 @@ from serving.jobs.delivering import (
     pause_s,
     plan_deliveries,
 )
-from serving.jobs.reading import Kept, StudyReader, find_job, record_pre_read
-from serving.jobs.running import RUNNING
+from serving.jobs.lanes import Lanes
+from serving.jobs.reading import Kept, StudyReader, record_pre_read
 from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
+from serving.privacy import Keyring
 from serving.records import is_out_of_space
 from serving.tracing import Stage
 from serving.worklist.job_items import report_job
 
 _LOG = logging.getLogger("zhuzhen.jobs")
-WORKFLOW_VERSION = "2"
+WORKFLOW_VERSION = "3"
 """Raised when the steps of a workflow change: what was begun under another version is begun anew by
 this one, instead of going on with steps that are not its own."""
-READING_QUEUE = "pre-reads"
-URGENT, ROUTINE = 1, 10
-"""Priorities of DBOS: the lower goes first."""
 
 Result = TypeVar("Result")
 
@@ -68,8 +66,6 @@ class Hooks:
 
     permit: Callable[[str, str], None] = _nothing
     """Asked with an action and a job before each; raises where the policy forbids it."""
-    notify: Callable[[str], None] = _nothing
-    """Told of a job that ended; called again after a kill."""
     clock: Callable[[], float] = time.time
 
 
@@ -97,11 +93,9 @@ class Tools:
     """Of the destinations, as `node.yaml` has them."""
     leaving: LeavingFiles
     hooks: Hooks
-
-
-def delivery_queue(destination: str) -> str:
-    """Return the name of the queue of one destination."""
-    return f"deliver-{destination}"
+    lanes: Lanes
+    wake: Callable[[], None]
+    """Told when there is something to deliver."""
 
 
 def _heals(error: BaseException) -> bool:
@@ -137,24 +131,19 @@ class StudyWork(DBOSConfiguredInstance):
         self._entries = tools.entries
         self._leaving = tools.leaving
         self._permit = tools.hooks.permit
-        self._notify = tools.hooks.notify
         self._clock = tools.hooks.clock
+        self._lanes = tools.lanes
+        self._wake = tools.wake
 
     @DBOS.workflow()
-    def pre_read(self, job_id: str) -> str:
+    def pre_read(self, job_id: str, lane: str) -> str:
         """Read a study and see its results off; returns the state that the job ended in."""
-        with RUNNING.noted():
-            if not self.begin(job_id):
-                return JobState.SUPERSEDED.value
+        with self._lanes.held(lane, str(DBOS.workflow_id)):
             read = self._read_patiently(job_id)
             if read["kept"] is None:
                 self.fail(job_id, read["reason"])
                 return JobState.FAILED.value
-            for destination in self.record(job_id, read["kept"]):
-                delivery_id = f"{job_id}-to-{destination}"
-                with SetWorkflowID(f"{delivery_id}.1"):
-                    DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, delivery_id)
-            self.tell(job_id)
+            self.record(job_id, read["kept"])
             return JobState.DONE.value
 
     def _read_patiently(self, job_id: str) -> dict[str, Any]:
@@ -166,9 +155,9 @@ class StudyWork(DBOSConfiguredInstance):
         return read
 
     @DBOS.workflow()
-    def deliver(self, delivery_id: str) -> str:
+    def deliver(self, delivery_id: str, lane: str) -> str:
         """Deliver to one destination, however long it is away; returns the state of the end."""
-        with RUNNING.noted():
+        with self._lanes.held(lane, str(DBOS.workflow_id)):
             tries, waited_s = 1, 0.0
             while not (tried := self.try_delivery(delivery_id, waited_s))["done"]:
                 if not tried["can_heal"]:
@@ -177,19 +166,6 @@ class StudyWork(DBOSConfiguredInstance):
                 waited_s += pause_s(tries)
                 tries += 1
             return (DeliveryState.DONE if tried["done"] else DeliveryState.FAILED).value
-
-    @DBOS.step()
-    def begin(self, job_id: str) -> bool:
-        """Take the job, unless a later version of the study has taken its place."""
-
-        def take(connection: Connection) -> bool:
-            job = find_job(connection, job_id)
-            if job.state not in (JobState.QUEUED.value, JobState.RUNNING.value):
-                return False
-            self._set_state(connection, job_id, JobState.RUNNING, "")
-            return True
-
-        return self._write(take)
 
     @DBOS.step()
     def read(self, job_id: str) -> dict[str, Any]:
@@ -207,29 +183,30 @@ class StudyWork(DBOSConfiguredInstance):
         return asdict(read)
 
     @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
-    def record(self, job_id: str, kept: dict[str, Any]) -> list[str]:
-        """Make the pre-read the study's current one; return where it has to be delivered."""
+    def record(self, job_id: str, kept: dict[str, Any]) -> bool:
+        """Make the pre-read the study's current one, to be delivered; whether it is."""
 
-        def write(connection: Connection) -> list[str]:
+        def write(connection: Connection) -> bool:
             now = self._clock()
             is_current = record_pre_read(connection, job_id, Kept(**kept), now)
             report_job(connection, self._archive.keyring, job_id)
-            if not is_current:
-                return []
-            return plan_deliveries(connection, job_id, now)
+            if is_current:
+                plan_deliveries(connection, job_id, now)
+            return is_current
 
-        return self._write(write)
-
-    @DBOS.step()
-    def tell(self, job_id: str) -> None:
-        """Let everyone know who watches: the worklist and the audit record."""
-        self._notify(job_id)
+        is_current = self._write(write)
+        self._wake()
+        return is_current
 
     @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
     def fail(self, job_id: str, told: str) -> None:
         """Put a job on the dead-letter list."""
-        self._write(lambda connection: self._set_state(connection, job_id, JobState.FAILED, told))
-        self._notify(job_id)
+
+        def write(connection: Connection) -> None:
+            keyring, now = self._archive.keyring, self._clock()
+            set_state(connection, keyring, job_id, JobState.FAILED, told, now=now)
+
+        self._write(write)
 
     @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
     def try_delivery(self, delivery_id: str, waited_s: float) -> dict[str, Any]:
@@ -277,13 +254,23 @@ class StudyWork(DBOSConfiguredInstance):
     def _write(self, write: Callable[[Connection], Result]) -> Result:
         return self._archive.write(write)
 
-    def _set_state(self, connection: Connection, job_id: str, state: JobState, reason: str) -> None:
-        connection.execute(
-            JOBS.update()
-            .where(JOBS.c.id == job_id)
-            .values(state=state.value, reason=reason, updated_at=self._clock())
-        )
-        report_job(connection, self._archive.keyring, job_id)
+
+def set_state(
+    connection: Connection,
+    keyring: Keyring,
+    job_id: str,
+    state: JobState,
+    reason: str = "",
+    *,
+    now: float,
+) -> None:
+    """Note where a job stands, and tell those who watch the worklist."""
+    connection.execute(
+        JOBS.update()
+        .where(JOBS.c.id == job_id)
+        .values(state=state.value, reason=reason, updated_at=now)
+    )
+    report_job(connection, keyring, job_id)
 
 
 def _why_not(error: Exception) -> Read:
@@ -295,18 +282,3 @@ def _why_not(error: Exception) -> Read:
         return Read(can_heal=True, reason=f"Disk or database could not be used{full}.")
     _LOG.error("A study could not be read: %s", place_of(error))
     return Read(reason="A fault of this program; the log of the node says where.")
-
-
-def enqueue_job(work: StudyWork, job_id: str, attempt: int, *, urgent: bool) -> None:
-    """Hand a job to DBOS; the same attempt twice is one."""
-    with (
-        SetWorkflowID(f"{job_id}.{attempt}"),
-        SetEnqueueOptions(priority=URGENT if urgent else ROUTINE),
-    ):
-        DBOS.enqueue_workflow(READING_QUEUE, work.pre_read, job_id)
-
-
-def enqueue_delivery(work: StudyWork, delivery_id: str, attempt: int, destination: str) -> None:
-    """Hand a delivery to DBOS; the same attempt twice is one."""
-    with SetWorkflowID(f"{delivery_id}.{attempt}"):
-        DBOS.enqueue_workflow(delivery_queue(destination), work.deliver, delivery_id)

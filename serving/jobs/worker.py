@@ -1,9 +1,11 @@
-"""The worker: finds complete studies, hands jobs to DBOS, and keeps it going."""
+"""The worker: finds complete studies, has DBOS carry out what is queued, and keeps it going."""
 
+import contextlib
 import fcntl
 import logging
 import os
 import socket
+import sqlite3
 import threading
 import time
 import uuid
@@ -12,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, TypeVar
 
 from dbos import DBOS, DBOSConfig
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, make_url
 
 from models.errors import ZhuzhenError
 from serving.archive import Archive
@@ -28,27 +30,17 @@ from serving.jobs.completeness import (
     open_studies,
 )
 from serving.jobs.delivering import Sender
+from serving.jobs.duties import Deliveries, Dispatcher, Duty, PreReads
 from serving.jobs.heartbeat import DEAD_AFTER_S, Heartbeat
+from serving.jobs.lanes import Lanes
 from serving.jobs.reading import StudyReader
 from serving.jobs.strays import Strays
-from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
-from serving.jobs.work import (
-    READING_QUEUE,
-    WORKFLOW_VERSION,
-    Hooks,
-    LeavingFiles,
-    StudyWork,
-    Tools,
-    delivery_queue,
-    enqueue_delivery,
-    enqueue_job,
-)
+from serving.jobs.work import WORKFLOW_VERSION, Hooks, LeavingFiles, StudyWork, Tools
 from serving.routing import Node, Source
 
 Part = TypeVar("Part")
 _LOG = logging.getLogger("zhuzhen.jobs")
 _SWEEP_S = 1.0
-_QUEUE_POLL_S = 0.2
 _STRAYS_S = 5.0
 _STOP_S = 5
 """Seconds for what is being done to end. What waits for a peer that is away does not; it goes on
@@ -87,28 +79,6 @@ class WorkerConfig:
     """How long a worker may give no sign of life before others take its jobs over."""
 
 
-class Duty(Protocol):
-    """More that the worker sees to: rows of a table, each carried out by a durable workflow."""
-
-    @property
-    def table(self) -> Table:
-        """With `id`, `state`, `attempt` and `enqueued_attempt`, as jobs have them."""
-
-    @property
-    def open_states(self) -> Sequence[str]:
-        """Of rows that are not finished."""
-
-    @property
-    def queues(self) -> Mapping[str, int]:
-        """DBOS queues by name, and how many workflows of each run at the same time."""
-
-    def prepare(self) -> None:
-        """Make the workflows known to DBOS, before it is launched."""
-
-    def enqueue(self) -> None:
-        """Hand to DBOS what is queued; called with every sweep."""
-
-
 class Worker:
     """Carries out jobs in this process; a context manager that stops at the end."""
 
@@ -139,8 +109,18 @@ class Worker:
         self._quiet = QuietTimes()
         self._untold: deque[Closed] = deque()
         """Complete studies that have not been told of yet."""
-        self._tools = Tools(archive, reader, senders, node.destinations, leaving, self._hooks)
-        self._work: StudyWork | None = None
+        self._lanes = Lanes(self.wake)
+        self._tools = Tools(
+            archive,
+            reader,
+            senders,
+            node.destinations,
+            leaving,
+            self._hooks,
+            self._lanes,
+            self.wake,
+        )
+        self._dispatcher: Dispatcher | None = None
         self._strays: Strays | None = None
         self._heartbeat: Heartbeat | None = None
         self._executor_id = "local"
@@ -158,31 +138,28 @@ class Worker:
         return self
 
     def _launch(self) -> None:
+        if self._config.database_url.startswith("sqlite"):
+            _write_ahead(self._config.database_url)
         DBOS(config=self._dbos_config())
-        self._work = StudyWork.of_process(self._tools)
-        for duty in self._duties:
-            duty.prepare()
+        # What waits, waits in the records; queues that DBOS has of older versions hold nothing.
+        DBOS.listen_queues([])
+        work = StudyWork.of_process(self._tools)
+        duties: list[Duty] = [
+            PreReads(work, self._archive, self._config.threads, self._clock),
+            Deliveries(work, self._node.destinations, self._config.sends_at_once),
+            *self._duties,
+        ]
+        for duty in duties:
+            self._lanes.add(duty.slots)
+            duty.prepare(self._lanes)
         DBOS.launch()
-        DBOS.register_queue(
-            READING_QUEUE,
-            worker_concurrency=self._config.threads,
-            polling_interval_sec=_QUEUE_POLL_S,
+        self._dispatcher = Dispatcher(self._archive, duties, self._lanes)
+        self._strays = Strays(
+            self._archive,
+            [(duty.table, duty.open_states) for duty in duties],
+            self._lanes,
+            self._executor_id,
         )
-        queues = {
-            delivery_queue(name): self._config.sends_at_once for name in self._node.destinations
-        }
-        for duty in self._duties:
-            queues |= duty.queues
-        for name, at_once in queues.items():
-            DBOS.register_queue(
-                name, worker_concurrency=at_once, polling_interval_sec=_QUEUE_POLL_S
-            )
-        work = (
-            (JOBS, (JobState.QUEUED.value, JobState.RUNNING.value)),
-            (DELIVERIES, (DeliveryState.QUEUED.value,)),
-            *((duty.table, duty.open_states) for duty in self._duties),
-        )
-        self._strays = Strays(self._archive, work, self._executor_id)
         self._strays.adopt_of_before()
         self._heartbeat = Heartbeat(
             self._archive, self._executor_id, dead_after_s=self._config.dead_after_s
@@ -197,6 +174,7 @@ class Worker:
         self._stopping.set()
         self._wake.set()
         self._thread.join()
+        self._lanes.close()
         DBOS.destroy(workflow_completion_timeout_sec=_STOP_S)
         self._let_go()
 
@@ -210,7 +188,7 @@ class Worker:
         self._wake.set()
 
     def sweep(self) -> None:
-        """Close what is complete and hand to DBOS what is queued."""
+        """Close what is complete and begin what is queued."""
         now = self._clock()
         with self._archive.engine.connect() as connection:
             studies = open_studies(connection)
@@ -221,13 +199,10 @@ class Worker:
             closed = self._archive.write(self._closing(study, now))
             if closed is not None:
                 self._untold.append(closed)
+        self._launched(self._dispatcher).dispatch()
         while self._untold:
             self._closed(self._untold[0])
             self._untold.popleft()
-        self._enqueue_jobs()
-        self._enqueue_deliveries()
-        for duty in self._duties:
-            duty.enqueue()
         self._take_over()
         self._look_for_strays()
 
@@ -244,28 +219,6 @@ class Worker:
                 _LOG.error("Looking for complete studies failed: %s", place_of(error))
             self._wake.wait(_SWEEP_S)
             self._wake.clear()
-
-    def _enqueue_jobs(self) -> None:
-        waiting = select(JOBS.c.id, JOBS.c.attempt, JOBS.c.urgent).where(
-            JOBS.c.state == JobState.QUEUED.value, JOBS.c.enqueued_attempt < JOBS.c.attempt
-        )
-        with self._archive.engine.connect() as connection:
-            rows = connection.execute(waiting.order_by(JOBS.c.created_at)).all()
-        for row in rows:
-            enqueue_job(self._launched(self._work), row.id, row.attempt, urgent=row.urgent)
-            self._archive.write(_enqueued(JOBS, row))
-
-    def _enqueue_deliveries(self) -> None:
-        waiting = select(DELIVERIES).where(
-            DELIVERIES.c.state == DeliveryState.QUEUED.value,
-            DELIVERIES.c.enqueued_attempt < DELIVERIES.c.attempt,
-        )
-        with self._archive.engine.connect() as connection:
-            rows = connection.execute(waiting.order_by(DELIVERIES.c.created_at)).all()
-        for row in rows:
-            if row.destination in self._node.destinations:
-                enqueue_delivery(self._launched(self._work), row.id, row.attempt, row.destination)
-            self._archive.write(_enqueued(DELIVERIES, row))
 
     @staticmethod
     def _launched(part: Part | None) -> Part:
@@ -316,12 +269,7 @@ class Worker:
         }
 
 
-def _enqueued(table: Table, row: Any) -> Callable[[Connection], None]:
-    """Return the write that notes that DBOS has this attempt."""
-
-    def write(connection: Connection) -> None:
-        connection.execute(
-            table.update().where(table.c.id == row.id).values(enqueued_attempt=row.attempt)
-        )
-
-    return write
+def _write_ahead(url: str) -> None:
+    """Have a SQLite database keep a write-ahead log: one sync a commit instead of three or four."""
+    with contextlib.closing(sqlite3.connect(str(make_url(url).database))) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")

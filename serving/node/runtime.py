@@ -21,7 +21,7 @@ from serving.settings import Settings
 from serving.watching import Watcher
 
 if TYPE_CHECKING:
-    from serving.jobs.worker import Duty
+    from serving.jobs.duties import Duty
 
 _LOG = logging.getLogger("zhuzhen.node")
 PARTS_SETTING = "ZHUZHEN_NODE"

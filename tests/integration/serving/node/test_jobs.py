@@ -93,12 +93,17 @@ def test_what_cannot_heal_is_on_the_dead_letter_list_and_can_be_retried(bench: B
 def test_urgent_goes_before_routine(bench: Bench) -> None:
     order: list[str] = []
     gate = threading.Event()
+    alone = threading.Lock()
     read = bench.reader.read
 
     def slowly(job_id: str) -> object:
-        gate.wait(30)
-        order.append(job_id)
-        return read(job_id)
+        assert alone.acquire(blocking=False), "one study is read at a time"
+        try:
+            gate.wait(30)
+            order.append(job_id)
+            return read(job_id)
+        finally:
+            alone.release()
 
     bench.reader.read = slowly  # type: ignore[method-assign, assignment]
     with bench.worker():
@@ -109,10 +114,31 @@ def test_urgent_goes_before_routine(bench: Bench) -> None:
         eventually(lambda: found if len(found := list_jobs(bench.engine)) == 3 else [])
         time.sleep(1.5)
         gate.set()
-        bench.settled(3)
+        jobs = bench.settled(3)
+    assert {job.state for job in jobs} == {"done"}
     urgent = next(job.id for job in list_jobs(bench.engine) if job.priority == "urgent")
     # One routine job may have been begun before the urgent one was there.
     assert order.index(urgent) <= 1
+
+
+def test_what_was_claimed_and_not_begun_is_begun_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, bench.worker() as worker:
+        patched.setattr("serving.jobs.duties.DBOS.start_workflow", _fail)
+        bench.receive(radiograph(StudyInstanceUID=generate_uid()), "quick")
+        with contextlib.suppress(OSError):
+            worker.sweep()
+        (job,) = eventually(lambda: list_jobs(bench.engine, "running"))
+    with bench.worker():
+        bench.settled(1)
+    (delivery,) = show_job(bench.engine, job.id)["deliveries"]
+    assert delivery["state"] == "done"
+    assert bench.pacs.sends == 1
+
+
+def _fail(*_: object) -> None:
+    raise OSError("as if killed here")
 
 
 def test_one_process_carries_out_jobs_on_sqlite(tmp_path: Path) -> None:
