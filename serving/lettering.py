@@ -1,18 +1,22 @@
 """Words on pictures, English and Chinese: how wide they are, where a line breaks, and drawing them.
 
 Pillow's own font draws what is not Chinese and `serving/fonts` the rest, character by character.
+Most lines are on every picture: what was broken and drawn before is remembered.
 """
 
-from functools import cache
+import math
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import groupby
 
-from PIL import ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 Ink = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont
 
 _CHINESE_FONT = "fonts/droid-sans-fallback-gb2312.ttf"
+_REMEMBERED = 256
+"""Texts, of at most some 20 kB each as they are drawn."""
 _FIRST_CHINESE = "\u2e80"
 """From here on (CJK radicals, punctuation, ideographs, full-width forms) Pillow's font is empty."""
 
@@ -24,25 +28,40 @@ def text_width_px(text: str, size_px: int) -> float:
 
 def wrap(text: str, size_px: int, width_px: float) -> list[str]:
     """Return `text` as lines of at most `width_px`, broken at spaces and between ideographs."""
+    return list(_lines(text, size_px, width_px))
+
+
+@lru_cache(_REMEMBERED)
+def _lines(text: str, size_px: int, width_px: float) -> tuple[str, ...]:
     lines, line = [], ""
     for word in _words(text):
         if line and text_width_px(line + word.rstrip(), size_px) > width_px:
             lines.append(line.rstrip())
             line = ""
         line += word
-    return [*lines, line.rstrip()] if line.strip() else lines
+    return (*lines, line.rstrip()) if line.strip() else tuple(lines)
 
 
 def draw_text(
-    draw: ImageDraw.ImageDraw, position: tuple[float, float], text: str, size_px: int, ink: Ink
+    draw: ImageDraw.ImageDraw, position: tuple[int, int], text: str, size_px: int, ink: Ink
 ) -> None:
     """Draw `text` with its upper left corner at `position`."""
     left, top = position
-    baseline = top + size_px
+    draw.bitmap((left - size_px, top - size_px), _drawn(text, size_px), fill=ink)
+
+
+@lru_cache(_REMEMBERED)
+def _drawn(text: str, size_px: int) -> Image.Image:
+    """Return how much ink `text` leaves where, 0 to 255; with `size_px` of room around it."""
+    width_px = math.ceil(text_width_px(text, size_px)) + 2 * size_px
+    drawn = Image.new("L", (width_px, 3 * size_px))
+    draw = ImageDraw.Draw(drawn)
+    left = float(size_px)
     for chinese, run in _runs(text):
         font = _font(chinese, size_px)
-        draw.text((left, baseline), run, fill=ink, font=font, anchor="ls")
+        draw.text((left, 2 * size_px), run, fill=255, font=font, anchor="ls")
         left += font.getlength(run)
+    return drawn
 
 
 def _is_chinese(character: str) -> bool:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from io import BytesIO
 
 import pydicom
@@ -12,7 +11,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from models.findings import ModelReference
 from serving.results.identity import ResultKind
 from serving.results.source import PATIENT_AND_STUDY, SourceImage
-from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, VERSION
 
 MANUFACTURER = "Zhuzhen"
 SERIES_NUMBERS = {
@@ -45,7 +44,7 @@ class Maker:
 
         highdicom takes any number of them, but annotates a tuple of one.
         """
-        return f"zhuzhen {version('zhuzhen')}", f"{self.model.name} {self.model.version}"[:64]
+        return f"zhuzhen {VERSION}", f"{self.model.name} {self.model.version}"[:64]
 
     @property
     def serial_number(self) -> str:
@@ -76,6 +75,7 @@ def finish(kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage
     dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     dataset.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    _say_how_items_are_encoded(dataset)
     stream = BytesIO()
     pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
     return ResultObject(
@@ -86,6 +86,18 @@ def finish(kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage
         str(dataset.StudyInstanceUID),
         stream.getvalue(),
     )
+
+
+def _say_how_items_are_encoded(dataset: Dataset) -> None:
+    """Spare pydicom a look through all that is in an item for each item, however deep.
+
+    It looks for values whose VR depends on others, which it does for the whole data set anyway.
+    """
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                item.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
+                _say_how_items_are_encoded(item)
 
 
 def _set_moments(dataset: Dataset, created: datetime) -> None:

@@ -65,7 +65,7 @@ def build_segmentation(image: ReadImage, maker: Maker) -> Dataset | None:
 def mask_of(heat: Heat, rows: int, columns: int) -> NDArray[np.uint8]:
     """Return 1 where `heat` reaches the level of a region, shape (rows, columns)."""
     fine = Image.fromarray(heat).resize((columns, rows), Image.Resampling.BILINEAR)
-    return (np.asarray(fine) >= REGION_LEVEL).astype(np.uint8)
+    return (np.asarray(fine) >= REGION_LEVEL).view(np.uint8)
 
 
 def _segment(
