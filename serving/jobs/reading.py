@@ -7,6 +7,7 @@ the time at which the job was made.
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from serving.results import ReadImage, ResultObject
 
 Job = Row[Any]
+_KEPT_AT_ONCE = 5
+"""The four results of an image and the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,21 @@ class StudyReader:
             }
             predecessors = _predecessors(connection, job)
         answers: list[Answer] = []
-        results: list[dict[str, str]] = []
+        built: list[tuple[str, ResultObject]] = []
         skipped = 0
         for model, found in instances.items():
             images = self._images(model, found, answers, job.institution)
             skipped += len(found) - len(images)
             if images:
-                built = self._build(job, images, predecessors.get(images[0].pre_read.model.name))
-                results += [self._keep(job, result, images) for result in built]
-        told = {"study_version": job.version, "answers": answers}
-        stored = self._archive.objects.put(write_json(told).encode())
-        return Kept(stored.digest, results, skipped)
+                name = images[0].pre_read.model.name
+                results = self._build(job, images, predecessors.get(name))
+                built += [(name, result) for result in results]
+        told = write_json({"study_version": job.version, "answers": answers}).encode()
+        # Side by side, for each waits for the disk.
+        with ThreadPoolExecutor(_KEPT_AT_ONCE, "results") as threads:
+            stored = threads.submit(self._archive.objects.put, told)
+            kept = list(threads.map(lambda each: self._keep(job, *each), built))
+        return Kept(stored.result().digest, kept, skipped)
 
     def _images(
         self,
@@ -121,9 +128,7 @@ class StudyReader:
         created = datetime.fromtimestamp(job.created_at, UTC).astimezone()
         return build_results(images, created=created, revision=job.version, predecessor=predecessor)
 
-    def _keep(
-        self, job: Job, result: "ResultObject", images: Sequence["ReadImage"]
-    ) -> dict[str, str]:
+    def _keep(self, job: Job, model: str, result: "ResultObject") -> dict[str, str]:
         with self._archive.engine.connect() as connection:
             digest = find_digest(connection, job.institution, result.sop_instance_uid)
         # What tells of one image has one UID for one package, whichever version of the study it is
@@ -132,7 +137,7 @@ class StudyReader:
             digest = self._store(job, result)
         return {
             "kind": result.kind.value,
-            "model": images[0].pre_read.model.name,
+            "model": model,
             "sop_class_uid": result.sop_class_uid,
             "sop_instance_uid": result.sop_instance_uid,
             "series_instance_uid": result.series_instance_uid,

@@ -83,8 +83,9 @@ class ObjectStore:
             ObjectNotFoundError: there is none.
             SealError: it was changed on disk.
         """
-        with self.open(digest) as file:
-            content = file.read()
+        with self._reader(digest) as reader:
+            # Whoever does not say how much is given it in pieces of 8 KiB, four times as slowly.
+            content = io.BufferedReader(reader, SEGMENT_BYTES).read(reader.size)
         if digest_of(content) != digest:
             raise SealError("A stored object does not have its digest; restore the backup.")
         return content
