@@ -1,4 +1,4 @@
-"""A relay that notes when the last byte of what is sent passes, between a sender and a node."""
+"""A relay between a sender and a receiver, which notes when what is sent and answered passes."""
 
 import contextlib
 import socket
@@ -12,10 +12,10 @@ _PIECE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One answer of the node; seconds of the epoch."""
+    """One piece of an answer; seconds of the epoch."""
 
     last_byte_at: float
-    """When the last byte of what it answers had been handed on."""
+    """When the last byte of what it answers had come."""
     answered_at: float
 
 
@@ -30,6 +30,10 @@ class Relay:
         """Of the last connection."""
         self._last_byte_at = 0.0
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+
+    def exchanges(self) -> list[Turn]:
+        """Return the answers of the last connection whole, where one came in several pieces."""
+        return list({turn.last_byte_at: turn for turn in self.turns}.values())
 
     def __enter__(self) -> "Relay":
         self._thread.start()
@@ -59,8 +63,9 @@ class Relay:
                 back = threading.Thread(target=self._answers, args=(node, sender), daemon=True)
                 back.start()
                 while piece := sender.recv(_PIECE_BYTES):
-                    node.sendall(piece)
+                    # Before it is handed on, or its answer might come first.
                     self._last_byte_at = time.time()
+                    node.sendall(piece)
                 node.shutdown(socket.SHUT_WR)
                 back.join()
 
