@@ -100,8 +100,8 @@ class Worker:
         self._node = node
         self._closed = closed
         self._duties = duties
-        self._hooks = hooks or Hooks()
-        self._clock = self._hooks.clock
+        hooks = hooks or Hooks()
+        self._clock = hooks.clock
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock: IO[bytes] | None = None
@@ -111,14 +111,7 @@ class Worker:
         """Complete studies that have not been told of yet."""
         self._lanes = Lanes(self.wake)
         self._tools = Tools(
-            archive,
-            reader,
-            senders,
-            node.destinations,
-            leaving,
-            self._hooks,
-            self._lanes,
-            self.wake,
+            archive, reader, senders, node.destinations, leaving, hooks, self._lanes, self.wake
         )
         self._dispatcher: Dispatcher | None = None
         self._strays: Strays | None = None
