@@ -170,7 +170,8 @@ def _storage_scp() -> str:
 Associations are accepted from the AE titles and addresses that are listed as sources, for our own
 AE title. {len(classes)} SOP classes are accepted (Verification and every storage class that
 the library knows; the list is at the end), each with every transfer syntax of the second table.
-C-STORE is answered with success once the object and its index entry are kept, by default on disk.
+C-STORE is answered with success once the object is kept with where it comes from, by default on
+disk, and no other one with its UID is known; queries find it from then on.
 The same object again is a success; another one under a known UID is refused and kept in quarantine
 ([imaging-node.md](imaging-node.md)).
 

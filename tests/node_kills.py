@@ -1,8 +1,8 @@
 """Kill the node at random moments while studies come in, then hold what is there against what was
 acknowledged.
 
-`python -m tests.node_kills KILLS STUDIES` prints what it found, and fails if anything is lost or
-twice.
+`python -m tests.node_kills KILLS STUDIES [DURABILITY]` prints what it found, and fails if anything
+is lost or twice.
 """
 
 import contextlib
@@ -35,6 +35,7 @@ from tests.orthanc import free_port
 EXAMPLE = Path(__file__).parents[1] / "examples" / "child-normal-1.dcm"
 _NODE = """
 port: {port}
+durability: power-cut
 sources:
   - {{name: modality, institution: local, ae_title: MODALITY, quiet_time_s: 0.2}}
 rules:
@@ -129,10 +130,12 @@ def radiograph() -> bytes:
     return stream.getvalue()
 
 
-def trouble(home: Path, kills: int, studies: int, *, seed: int = 1) -> set[str]:
+def trouble(
+    home: Path, kills: int, studies: int, *, durability: str = "power-cut", seed: int = 1
+) -> set[str]:
     """Send `studies` while the node is killed `kills` times; return what was acknowledged."""
     chance = random.Random(seed)
-    victim = Victim(home)
+    victim = Victim(home, _NODE.replace("power-cut", durability))
     modality = Modality(victim.port, studies)
     each = max(1, studies // (kills + 1))
     for _ in range(kills):
@@ -208,11 +211,12 @@ def findings(home: Path, acknowledged: set[str], studies: int) -> list[str]:
 def main() -> None:
     """Run it and tell."""
     kills, studies = int(sys.argv[1]), int(sys.argv[2])
+    durability = sys.argv[3] if len(sys.argv) > 3 else "power-cut"
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with mock.patch.dict(os.environ, {"ZHUZHEN_HOME": folder}):
-            acknowledged = trouble(home, kills, studies)
+            acknowledged = trouble(home, kills, studies, durability=durability)
             found = findings(home, acknowledged, studies)
         took_s = time.monotonic() - began
         told = f"{kills} kills, {len(acknowledged)} of {studies} acknowledged, {took_s:.0f} s"

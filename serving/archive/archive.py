@@ -1,10 +1,13 @@
-"""Keeping instances: the bytes first, then the index; only then is success said.
+"""Keeping instances: the bytes and where they come from; only then is success said.
+
+The index follows: at once where the caller asks for that, else behind (`serving.archive.arrivals`).
 
 An instance is kept as a file of its own (PS3.10) with our file meta information before the data set
 exactly as it came, so that the same data set has the same digest whichever way it arrives.
 """
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from serving.archive.arrivals import Arrival, Arrivals
 from serving.archive.early import EarlyFile
 from serving.archive.entries import Entry, Quarantined, insert_instance, insert_quarantined
 from serving.archive.errors import InstanceRefusedError, Refusal
@@ -22,9 +26,12 @@ from serving.archive.file_meta import file_meta
 from serving.archive.header import InstanceHeader, is_uid, read_instance_header
 from serving.archive.ledger import Ledger, Result
 from serving.archive.places import Places
+from serving.faults import place_of
 from serving.objects import ObjectStore, ObjectWriter, StoredObject
 from serving.privacy import Keyring
 from serving.records import is_out_of_space
+
+_LOG = logging.getLogger("zhuzhen.archive")
 
 
 class Kept(StrEnum):
@@ -46,7 +53,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """An instance that is on disk and in the index."""
+    """An instance that is kept."""
 
     kept: Kept
     header: InstanceHeader
@@ -67,7 +74,7 @@ class Durability(StrEnum):
     """What an instance outlives from the moment at which its sender is told that it is kept."""
 
     POWER_CUT = "power-cut"
-    """A loss of power: instance and index are synced to disk."""
+    """A loss of power: the instance, with what the index is made of, is synced to disk."""
     PROCESS_END = "process-end"
     """A kill of the process at any moment; not a loss of power within the next minute, after which
     the system has written everything. What was lost then is found at the next start."""
@@ -92,6 +99,9 @@ class Archive:
         self._durability = durability
         self._ledger = Ledger(engine)
         self._places = Places()
+        self._arrivals = Arrivals(
+            engine, objects, keyring, self._ledger, self._insert, self._set_apart
+        )
         self._closing = threading.Lock()
         self.refused_for_space = 0
         """How often there was no space, whichever way something came."""
@@ -99,7 +109,31 @@ class Archive:
     def close(self) -> None:
         """Finish what is being written."""
         with self._closing:
+            self._arrivals.close()
             self._ledger.close()
+
+    def recover(self) -> int:
+        """Index what a process that ended had kept and not indexed yet; return how many.
+
+        Raises:
+            OSError, SQLAlchemyError: that is not possible now; it is tried again by `settle`.
+        """
+        return self._arrivals.adopt()
+
+    def settle(self) -> None:
+        """Index everything that was acknowledged before, by this process or another one.
+
+        Raises:
+            OSError, SQLAlchemyError: that is not possible now.
+        """
+        self._arrivals.settle_all()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection to read everything by that was acknowledged before."""
+        self.settle()
+        with self.engine.connect() as connection:
+            yield connection
 
     def begin(
         self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str
@@ -115,11 +149,13 @@ class Archive:
         announced: Announced = Announced(),
         *,
         reopens: bool = True,
+        behind: bool = False,
         early: EarlyFile | None = None,
     ) -> Receipt:
-        """Keep the encoded `data_set`; on return it is kept, with its place in the index.
+        """Keep the encoded `data_set`; on return it is kept.
 
-        A new instance opens its study anew, unless it `reopens` nothing because this node made it.
+        It is in the index, too, unless that may follow `behind`: then `reading` finds it. A new
+        instance opens its study anew, unless it `reopens` nothing because this node made it.
         Into its `early` file, if any, the whole data set was written while it arrived.
 
         Raises:
@@ -136,48 +172,59 @@ class Archive:
             self._taking_space(header),
             self._written(early, header, transfer_syntax_uid, data_set) as writer,
         ):
-            return self._keep(header, writer, transfer_syntax_uid, origin, reopens=reopens)
+            stored = writer.finish()
+            entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
+            return self._keep(entry, writer, reopens=reopens, behind=behind)
 
-    def _keep(
-        self,
-        header: InstanceHeader,
-        writer: ObjectWriter,
-        transfer_syntax_uid: str,
-        origin: Origin,
-        *,
-        reopens: bool,
-    ) -> Receipt:
-        stored = writer.place()
-        entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
-        known = self._index(entry, writer, reopens=reopens)
+    def _keep(self, entry: Entry, writer: ObjectWriter, *, reopens: bool, behind: bool) -> Receipt:
+        # Results are made from what is durable, and must not be less so.
+        synced = self._durability is Durability.POWER_CUT or not reopens
+        arrival = self._arrivals.claim(writer, entry, self._clock(), reopens=reopens, synced=synced)
+        try:
+            known = self._arrivals.known(arrival)
+            writer.place(entry.stored)
+            if synced:
+                writer.sync()
+            if known is None and not behind:
+                self._arrivals.index([arrival])
+        except BaseException:
+            self._arrivals.let_go(arrival)
+            raise
         if known is None:
-            return Receipt(Kept.NEW, header, stored.digest)
-        if known == stored.digest:
-            return Receipt(Kept.SAME, header, stored.digest)
-        conflict = InstanceRefusedError(
-            Refusal.CONFLICT,
-            "Another instance with this SOP Instance UID is known; this one is in quarantine.",
-        )
-        _identify(conflict, header)
-        self._note(conflict, stored, transfer_syntax_uid, origin, header.sop_instance_uid)
+            if behind:
+                self._arrivals.add(arrival)
+            return Receipt(Kept.NEW, entry.header, entry.stored.digest)
+        self._arrivals.let_go(arrival)
+        if known == entry.stored.digest:
+            return Receipt(Kept.SAME, entry.header, known)
+        conflict = _conflict()
+        _identify(conflict, entry.header)
+        self._set_apart(arrival, conflict)
         raise conflict
 
-    def _index(self, entry: Entry, writer: ObjectWriter, *, reopens: bool) -> str | None:
-        """Index what was placed; return None, or the digest of the one that has its UID already."""
+    def _insert(self, connection: Connection, arrival: Arrival) -> str | None:
+        return insert_instance(
+            connection,
+            self.keyring,
+            arrival.entry,
+            arrival.at,
+            self._places,
+            reopens=arrival.reopens,
+        )
 
-        def write(connection: Connection) -> str | None:
-            return insert_instance(
-                connection, self.keyring, entry, self._clock(), self._places, reopens=reopens
+    def _set_apart(self, arrival: Arrival, why: Exception | None) -> None:
+        """Note in the quarantine what cannot be in the index: by default, for a conflict."""
+        entry = arrival.entry
+        if why is None:
+            why = _conflict()
+        elif not isinstance(why, InstanceRefusedError):
+            _LOG.error("An instance that came cannot be indexed: %s", place_of(why))
+            why = InstanceRefusedError(
+                Refusal.NOT_UNDERSTOOD, "The header of the instance cannot be read for the index."
             )
-
-        # Results are made from what is durable, and must not be less so.
-        if self._durability is Durability.PROCESS_END and reopens:
-            return self._ledger.write(write, synced=False)
-        # Object and index reach the disk side by side: one wait instead of two. A loss of power
-        # between them, before anything was said, is mended at the next start.
-        indexed = self._ledger.submit(write)
-        writer.sync()
-        return indexed.result()
+        origin = Origin(entry.institution, entry.source)
+        uid = entry.header.sop_instance_uid
+        self._note(why, entry.stored, entry.transfer_syntax_uid, origin, uid)
 
     def quarantine(self, refused: InstanceRefusedError, data: bytes, origin: Origin) -> None:
         """Keep `data`, which is not even a DICOM file, apart from the archive."""
@@ -270,6 +317,13 @@ class Archive:
             if header is not None:
                 _identify(refused, header)
             raise refused from None
+
+
+def _conflict() -> InstanceRefusedError:
+    return InstanceRefusedError(
+        Refusal.CONFLICT,
+        "Another instance with this SOP Instance UID is known; this one is in quarantine.",
+    )
 
 
 def _identify(refused: InstanceRefusedError, header: InstanceHeader) -> None:

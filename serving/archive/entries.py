@@ -22,6 +22,7 @@ from serving.privacy import Keyring, blind_index, seal, unseal
 from serving.records import Prepared
 
 _STUDY, _SERIES, _INSTANCE = "archive_studies", "archive_series", "archive_instances"
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 PATIENT_ID, ACCESSION_NUMBER = "archive.patient_id", "archive.accession_number"
 """Contexts of the blind indexes."""
 _DIGEST_OF = Prepared(
@@ -163,8 +164,7 @@ def insert_quarantined(connection: Connection, quarantined: Quarantined, now: fl
 
 def sealed(keyring: Keyring, attributes: Attributes, table: str) -> str:
     """Return attributes as they are stored in `table`."""
-    text = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
-    return seal(keyring, text, f"{table}.attributes")
+    return seal(keyring, _JSON.encode(attributes), f"{table}.attributes")
 
 
 def unsealed(keyring: Keyring, stored: str, table: Table) -> Attributes:

@@ -1,8 +1,8 @@
 """After the machine was off: index entries whose instances did not reach the disk.
 
-Object and index are written side by side. After a loss of power an entry may be there without its
-object: of an instance that was never acknowledged, or, where the node is set to `process-end`, of
-one that was. Such entries are removed, so that the instance is taken as new when it is sent again.
+Where the node is set to `process-end`, an entry may be there after a loss of power without its
+object, which the system had not written yet. Such entries are removed, so that the instance is
+taken as new when it is sent again.
 """
 
 import logging

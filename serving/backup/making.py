@@ -5,10 +5,13 @@ wrapped keys, and a manifest with the digest of each. The master key is not in i
 file can open neither objects nor sealed columns. Keep that key elsewhere.
 """
 
+import contextlib
 import io
 import os
+import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +29,8 @@ def make_backup(target: Path) -> Manifest:
     """Write a backup of this installation (`ZHUZHEN_HOME`) into the new file `target`.
 
     The order matters: what refers to something else is copied first, so that what it refers to is
-    in the backup, too: records, the audit record, objects, and the keys of all of them.
+    in the backup, too: records, the audit record, objects, and the keys of all of them. Instances
+    that are not in the records yet are the very first: they are in either then.
 
     Raises:
         FileExistsError: there is a file of that name.
@@ -58,6 +62,9 @@ def _write(fresh: Path, scratch: Path, place: Path) -> Manifest:
                 digests[name] = digest_of_file(path)
                 tar.add(path, name, recursive=False)
 
+        shelf = FolderShelf(place / "objects")
+        for path in _held(shelf, scratch):
+            add(path, manifest.OBJECTS + f"{shelf.holding.name}/{path.name}")
         url = database_url()
         # Its checkpoint is in the audit record that is copied afterwards.
         anchor = scratch / "anchor"
@@ -69,7 +76,6 @@ def _write(fresh: Path, scratch: Path, place: Path) -> Manifest:
             copy_database(audit_url(url), scratch / "audit")
             add(scratch / "audit", manifest.AUDIT)
         add(anchor, manifest.ANCHOR)
-        shelf = FolderShelf(place / "objects")
         for name in sorted(shelf.names()):
             path = shelf.path_of(name)
             add(path, manifest.OBJECTS + path.relative_to(shelf.root).as_posix())
@@ -86,3 +92,15 @@ def _write(fresh: Path, scratch: Path, place: Path) -> Manifest:
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
     return made
+
+
+def _held(shelf: FolderShelf, scratch: Path) -> Iterator[Path]:
+    """Yield copies of what is held; what is let go meanwhile is in the records."""
+    folder = scratch / "held"
+    folder.mkdir()
+    for name in shelf.held():
+        with contextlib.suppress(FileNotFoundError), shelf.read_held(name) as file:
+            copy = folder / name
+            with copy.open("wb") as written:
+                shutil.copyfileobj(file, written)
+            yield copy

@@ -112,7 +112,7 @@ def _look_up(archive: Archive, path: dict[str, str], own: str) -> tuple[list[Any
         query = query.where(SERIES.c.series_uid == path["series"])
     if "instance" in path:
         query = query.where(INSTANCES.c.sop_instance_uid == path["instance"])
-    with archive.engine.connect() as connection:
+    with archive.reading() as connection:
         rows = connection.execute(query).all()
     # The same study may lie at several institutions; the sender means its own first.
     chosen = [row for row in rows if row.institution == own] or rows

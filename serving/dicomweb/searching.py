@@ -114,7 +114,7 @@ class Finder:
         """Return the results of a search from its offset on, and whether there are more."""
         results: list[Attributes] = []
         passed = 0
-        with self._archive.engine.connect() as connection:
+        with self._archive.reading() as connection:
             for attributes in self._matching(connection, level, search, path):
                 passed += 1
                 if passed <= search.offset:

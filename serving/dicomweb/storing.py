@@ -135,7 +135,11 @@ def _keep(archive: Archive, part: bytes, origin: Origin, study: str | None) -> O
             archive.quarantine(refused, part, origin)
             raise
         receipt = archive.receive(
-            opened.data_set, opened.transfer_syntax_uid, origin, Announced(study_uid=study)
+            opened.data_set,
+            opened.transfer_syntax_uid,
+            origin,
+            Announced(study_uid=study),
+            behind=True,
         )
     except InstanceRefusedError as refused:
         count_instance("stow", refused.refusal.value)

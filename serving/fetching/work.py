@@ -185,7 +185,7 @@ class FetchWork(DBOSConfiguredInstance):
     ) -> list[ListedInstance]:
         """Return what of a study is not here; the study is told what to expect where asked."""
         uids = [each.sop_instance_uid for each in listed]
-        with self._tools.archive.engine.connect() as connection:
+        with self._tools.archive.reading() as connection:
             known = known_instances(connection, row.institution, row.study_uid)
         if expecting:
             ours = {uid for uid, source in known.items() if source == RESULTS_SOURCE}

@@ -183,7 +183,7 @@ class Worker:
     def sweep(self) -> None:
         """Close what is complete and begin what is queued."""
         now = self._clock()
-        with self._archive.engine.connect() as connection:
+        with self._archive.reading() as connection:
             studies = open_studies(connection)
         for study, quiet_s in zip(studies, self._quiet.of(studies), strict=True):
             source = self._node.source_of(study.source) or Source(study.source, study.institution)

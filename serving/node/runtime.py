@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from models import store
 from serving.access import Guard
 from serving.archive import Archive
@@ -169,6 +171,10 @@ def open_runtime(
     with contextlib.ExitStack() as stack:
         stack.callback(archive.close)
         recover_after_boot(archive, store.home())
+        try:
+            archive.recover()
+        except (OSError, SQLAlchemyError) as error:
+            _LOG.error("What was kept cannot be indexed now: %s", place_of(error))
         archive.objects.sweep()
         if node.sources and "worker" in parts:
             stack.enter_context(runtime.working())

@@ -2,6 +2,7 @@
 
     header (120 bytes)   mark, data key, salt, nonce prefix, size, seal
     segment 0..n         64 KiB of plain bytes and a tag of 16 bytes each; the last may be shorter
+    note                 what its writer noted of it, if anything, and a tag of 16 bytes
 
 The segments are the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: Online
 Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance, CRYPTO 2015, section 7) over
@@ -32,6 +33,8 @@ _MARK = b"ZZOBJ\x00\x01\n"
 _FIELDS = struct.Struct(">8s16s32s7sxQ")
 _SEAL_BYTES = 32
 _PADDING = 16
+_NOTE = 0xFFFFFFFF
+"""Number of the note among the segments: that of no other, for it would begin at 256 TiB."""
 HEADER_BYTES = _FIELDS.size + _SEAL_BYTES + _PADDING
 
 
@@ -48,7 +51,8 @@ class Header:
     @classmethod
     def fresh(cls, key: DataKey) -> "Header":
         """Return the header of a new object whose size is not known yet."""
-        return cls(key.key_id, secrets.token_bytes(32), secrets.token_bytes(7), 0)
+        chance = secrets.token_bytes(39)
+        return cls(key.key_id, chance[:32], chance[32:], 0)
 
     def packed(self) -> bytes:
         """Return the fields as bytes."""
@@ -95,6 +99,18 @@ class ObjectKeys:
                 "Restore it from the backup."
             ) from None
 
+    def encrypt_note(self, note: bytes) -> bytes:
+        """Encrypt what is noted of the object."""
+        return self._cipher.encrypt(self._nonce(_NOTE, last=True), note, None)
+
+    def decrypt_note(self, sealed: bytes) -> bytes:
+        """Decrypt what was noted of the object.
+
+        Raises:
+            SealError: it was changed or cut.
+        """
+        return self.decrypt(_NOTE, sealed, last=True)
+
     def seal(self, fields: bytes, digest: str) -> bytes:
         """Return what ties the header's `fields` to the content's `digest`."""
         return hmac.digest(self._seal_key, fields + digest.encode(), hashlib.sha256)
@@ -115,6 +131,11 @@ def read_header(file: BinaryIO) -> tuple[Header, bytes]:
     _, key_id, salt, prefix, size = _FIELDS.unpack_from(raw)
     seal = raw[_FIELDS.size : _FIELDS.size + _SEAL_BYTES]
     return Header(key_id.decode("ascii", "replace"), salt, prefix, size), seal
+
+
+def sealed_size(size: int) -> int:
+    """Return the bytes of header and segments of an object of `size` bytes."""
+    return HEADER_BYTES + size + segments_of(size) * TAG_BYTES
 
 
 def segments_of(size: int) -> int:

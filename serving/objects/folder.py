@@ -45,6 +45,30 @@ class Shelf(Protocol):
         """Yield the names of all objects, in no order."""
         ...
 
+    def held(self) -> list[str]:
+        """Return the names under which objects are held; see `Draft.hold`."""
+        ...
+
+    def read_held(self, held: str) -> BinaryIO:
+        """Open the object that is held under a name.
+
+        Raises:
+            FileNotFoundError: there is none any more.
+        """
+        ...
+
+    def place_held(self, held: str, name: str) -> None:
+        """Make the object that is held durable under `name`, replacing what was there.
+
+        Raises:
+            FileNotFoundError: none is held under that name any more.
+        """
+        ...
+
+    def let_go(self, held: str) -> None:
+        """Hold nothing under that name any more."""
+        ...
+
 
 class Draft(Protocol):
     """An object while it is written."""
@@ -64,12 +88,19 @@ class Draft(Protocol):
         """
         ...
 
+    def hold(self, held: str) -> bool:
+        """Hold it under a name of its own beside all objects; False if another one is there.
+
+        A name is given once, whichever process asks for it; what has it outlives this process.
+        """
+        ...
+
     def place(self, name: str) -> None:
         """Put it under `name`, to be read by all, without waiting for the disk."""
         ...
 
     def sync(self) -> None:
-        """Make durable what was placed."""
+        """Make durable what was placed, and held."""
         ...
 
     def discard(self) -> None:
@@ -86,13 +117,14 @@ class FolderShelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.drafts = root / "drafts"
-        self.drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.drafts, self.holding = root / "drafts", root / "held"
+        for folder in (self.drafts, self.holding):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The last one is there only if all are.
         if not self.path_of("ff").parent.exists():
             for number in range(256):
                 self.path_of(f"{number:02x}").parent.mkdir(exist_ok=True, mode=0o700)
-            _sync_folder(root)
+            _sync(root)
 
     def begin(self) -> "FolderDraft":
         """Begin to write an object; see `Shelf.begin`."""
@@ -114,13 +146,37 @@ class FolderShelf:
                 path.unlink()
         except FileNotFoundError:
             return False
-        _sync_folder(path.parent)
+        _sync(path.parent)
         return True
 
     def names(self) -> Iterator[str]:
         """Yield the names of all objects, in no order."""
         for path in self.root.glob("??/*"):
             yield path.name
+
+    def held(self) -> list[str]:
+        """Return the names under which objects are held; see `Shelf.held`."""
+        return os.listdir(self.holding)  # noqa: PTH208 - their names alone, which are made sooner
+
+    def read_held(self, held: str) -> BinaryIO:
+        """Open the object that is held under a name; see `Shelf.read_held`."""
+        return (self.holding / held).open("rb")
+
+    def place_held(self, held: str, name: str) -> None:
+        """Make the object that is held durable under `name`; see `Shelf.place_held`."""
+        draft, target = self.drafts / secrets.token_hex(16), self.path_of(name)
+        draft.hardlink_to(self.holding / held)
+        _sync(draft)
+        # What lies there already may be one that a loss of power has cut short. Where it is this
+        # very file, to rename does nothing, and leaves the other name.
+        draft.replace(target)
+        draft.unlink(missing_ok=True)
+        _sync(target.parent)
+
+    def let_go(self, held: str) -> None:
+        """Hold nothing under that name any more."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.holding}/{held}")  # noqa: PTH108 - as text, see `FolderDraft`
 
     def path_of(self, name: str) -> Path:
         """Return where the object of that name lies."""
@@ -162,7 +218,7 @@ class FolderDraft:
     def __init__(self, shelf: FolderShelf) -> None:
         self._shelf = shelf
         self._path = f"{shelf.drafts}/{secrets.token_hex(16)}"
-        self._is_kept = False
+        self._is_kept = self._is_held = False
         self._descriptor: int | None = os.open(
             self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
         )
@@ -185,7 +241,16 @@ class FolderDraft:
             return False
         if not only_over:
             self._rename(name)
-        _sync_folder(Path(self._path).parent)
+        _sync(Path(self._path).parent)
+        return True
+
+    def hold(self, held: str) -> bool:
+        """Hold it under a name of its own; see `Draft.hold`."""
+        try:
+            os.link(self._path, f"{self._shelf.holding}/{held}")
+        except FileExistsError:
+            return False
+        self._is_held = True
         return True
 
     def place(self, name: str) -> None:
@@ -193,14 +258,16 @@ class FolderDraft:
         self._rename(name)
 
     def sync(self) -> None:
-        """Make durable what was placed.
+        """Make durable what was placed, and held.
 
         A journaling file system writes the new name with the new file, so that the second sync has
         nothing left to do there; elsewhere it is needed.
         """
         os.fsync(self._open)
         self._close()
-        _sync_folder(Path(self._path).parent)
+        _sync(Path(self._path).parent)
+        if self._is_held:
+            _sync(self._shelf.holding)
 
     def discard(self) -> None:
         """Forget it, unless it was kept."""
@@ -236,8 +303,8 @@ class FolderDraft:
         self._path, self._is_kept = target, True
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -72,6 +72,7 @@ class ObjectReader(io.RawIOBase):
         if self._at_hand is None or self._at_hand[0] != number:
             last = number == segments_of(self._size) - 1
             self._file.seek(HEADER_BYTES + number * (SEGMENT_BYTES + TAG_BYTES))
-            sealed = self._file.read(SEGMENT_BYTES + TAG_BYTES)
+            length = min(SEGMENT_BYTES, self._size - number * SEGMENT_BYTES)
+            sealed = self._file.read(length + TAG_BYTES)
             self._at_hand = number, self._keys.decrypt(number, sealed, last=last)
         return self._at_hand[1]

@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import io
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from serving.objects.encryption import (
     Header,
     ObjectKeys,
     read_header,
+    sealed_size,
 )
 from serving.objects.folder import FolderShelf, Shelf
 from serving.objects.reading import ObjectReader
@@ -38,6 +40,8 @@ from serving.privacy import Keyring, SealError, SecretName, open_keyring
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PIECE_BYTES = 1024 * 1024
+_TOGETHER = 4
+"""Segments that are written by one call of the system."""
 _ABANDONED_S = 24 * 3600.0
 
 
@@ -120,6 +124,42 @@ class ObjectStore:
         """Remove what a killed process had begun to write a day ago or before; return how many."""
         return self._shelf.sweep(_ABANDONED_S)
 
+    def held(self) -> list[str]:
+        """Return the names under which objects are held; see `ObjectWriter.hold`."""
+        return self._shelf.held()
+
+    def note_of(self, held: str) -> bytes:
+        """Return what was noted of the object that is held under a name.
+
+        Raises:
+            ObjectNotFoundError: none is held under it any more.
+            SealError: it did not reach the disk, or was changed there.
+        """
+        try:
+            file = self._shelf.read_held(held)
+        except FileNotFoundError:
+            raise ObjectNotFoundError("No object is held under that name any more.") from None
+        with file:
+            header, _ = read_header(file)
+            keys = ObjectKeys(self._keyring.data_key(header.key_id), header)
+            file.seek(sealed_size(header.size))
+            return keys.decrypt_note(file.read())
+
+    def place_held(self, held: str, digest: str) -> None:
+        """Make the object of that digest, which is held under a name, durable in its place.
+
+        Raises:
+            ObjectNotFoundError: none is held under it any more.
+        """
+        try:
+            self._shelf.place_held(held, self.name_of(digest))
+        except FileNotFoundError:
+            raise ObjectNotFoundError("No object is held under that name any more.") from None
+
+    def let_go(self, held: str) -> None:
+        """Hold nothing under that name any more."""
+        self._shelf.let_go(held)
+
     def name_of(self, digest: str) -> str:
         """Return the name on disk of the object with that digest.
 
@@ -186,7 +226,11 @@ class ObjectStore:
 
 
 class ObjectWriter:
-    """Takes an object in pieces; nothing of it is there before `commit`, all of it afterwards."""
+    """Takes an object in pieces; nothing of it is there before `commit`, all of it afterwards.
+
+    Instead of `commit`, for who has more to do meanwhile: `finish`; `annotate` and `hold`; `place`;
+    and `sync`, to outlive a loss of power.
+    """
 
     def __init__(self, store: ObjectStore, shelf: Shelf, keyring: Keyring) -> None:
         self._store = store
@@ -198,8 +242,7 @@ class ObjectWriter:
         self._hash = hashlib.sha256()
         self._size = 0
         self._segments = 0
-        self._rest = bytearray()
-        self._sealed = memoryview(bytearray(SEGMENT_BYTES + TAG_BYTES))
+        self._rest: bytearray | memoryview = bytearray()
 
     def __enter__(self) -> "ObjectWriter":
         return self
@@ -222,30 +265,51 @@ class ObjectWriter:
         self._hash.update(piece)
         self._size += len(piece)
         view = memoryview(piece)
-        if self._rest:
-            missing = SEGMENT_BYTES - len(self._rest)
-            self._rest += view[:missing]
-            view = view[missing:]
-        # What may be the last segment waits: it is encrypted as such.
-        if len(self._rest) == SEGMENT_BYTES and view:
-            self._encrypt(self._rest, last=False)
-            self._rest = bytearray()
-        while len(view) > SEGMENT_BYTES:
-            self._encrypt(view[:SEGMENT_BYTES], last=False)
-            view = view[SEGMENT_BYTES:]
-        self._rest += view
+        for start in range(0, len(view), _PIECE_BYTES):
+            rest = bytearray(self._rest) + view[start : start + _PIECE_BYTES]
+            self._rest = rest[self._encrypt_full(memoryview(rest)) :]
+
+    def follow(self, content: memoryview) -> None:
+        """Take what `content`, the object as far as it has come, has more than before.
+
+        Unlike `write`, which it cannot be mixed with, it copies nothing: until `finish`, whatever
+        was given must stay as it is.
+        """
+        self._hash.update(content[self._size :])
+        self._size = len(content)
+        waiting = content[self._segments * SEGMENT_BYTES :]
+        self._rest = waiting[self._encrypt_full(waiting) :]
 
     def commit(self) -> StoredObject:
         """Make the object durable and return its address."""
-        self._finish()
-        self._draft.keep(self._store.name_of(self.digest))
-        return StoredObject(self.digest, self._size)
+        stored = self.finish()
+        self._draft.keep(self._store.name_of(stored.digest))
+        return stored
 
-    def place(self) -> StoredObject:
-        """Put the object where all can read it and return its address; it is not durable yet."""
-        self._finish()
-        self._draft.place(self._store.name_of(self.digest))
-        return StoredObject(self.digest, self._size)
+    def finish(self) -> StoredObject:
+        """Take no more bytes; return the address that the object will have."""
+        sealed = memoryview(bytearray(len(self._rest) + TAG_BYTES))
+        self._keys.encrypt_into(sealed, self._segments, self._rest, last=True)
+        self._draft.append(sealed)
+        stored = StoredObject(self.digest, self._size)
+        header = replace(self._header, size=self._size)
+        self._draft.begin_with(header.sealed(self._keys, stored.digest))
+        return stored
+
+    def annotate(self, note: bytes) -> None:
+        """Note something of the finished object, once, for who finds it held."""
+        self._draft.append(self._keys.encrypt_note(note))
+
+    def hold(self, held: str) -> bool:
+        """Hold the finished object under a name that nothing else is held under; whether it was so.
+
+        It stays held, whatever becomes of this process, until it is let go.
+        """
+        return self._draft.hold(held)
+
+    def place(self, stored: StoredObject) -> None:
+        """Put the finished object where all can read it; it is not durable yet."""
+        self._draft.place(self._store.name_of(stored.digest))
 
     def sync(self) -> None:
         """Make durable what was placed."""
@@ -257,19 +321,34 @@ class ObjectWriter:
 
     def commit_over(self, name: str) -> bool:
         """Replace the object of that name on disk, unless it was deleted meanwhile."""
-        self._finish()
+        self.finish()
         return self._draft.keep(name, only_over=True)
 
-    def _finish(self) -> None:
-        self._encrypt(self._rest, last=True)
-        header = replace(self._header, size=self._size)
-        self._draft.begin_with(header.sealed(self._keys, self.digest))
+    def _encrypt_full(self, plain: memoryview) -> int:
+        """Encrypt and write the segments that are full; return how many bytes that were.
 
-    def _encrypt(self, plain: "bytearray | memoryview", *, last: bool) -> None:
-        sealed = self._sealed[: len(plain) + TAG_BYTES]
-        self._keys.encrypt_into(sealed, self._segments, plain, last=last)
-        self._draft.append(sealed)
-        self._segments += 1
+        What may be the last segment waits: it is encrypted as such.
+        """
+        count = max(0, len(plain) - 1) // SEGMENT_BYTES
+        for first in range(0, count, _TOGETHER):
+            end = 0
+            for number in range(first, min(first + _TOGETHER, count)):
+                segment = plain[number * SEGMENT_BYTES : (number + 1) * SEGMENT_BYTES]
+                sealed = _SCRATCH.memory[end : (end := end + SEGMENT_BYTES + TAG_BYTES)]
+                self._keys.encrypt_into(sealed, self._segments + number, segment, last=False)
+            self._draft.append(_SCRATCH.memory[:end])
+        self._segments += count
+        return count * SEGMENT_BYTES
+
+
+class _Scratch(threading.local):
+    """Where a thread encrypts segments, that are written together, before it writes them."""
+
+    def __init__(self) -> None:
+        self.memory = memoryview(bytearray(_TOGETHER * (SEGMENT_BYTES + TAG_BYTES)))
+
+
+_SCRATCH = _Scratch()
 
 
 def digest_of(content: bytes) -> str:

@@ -6,7 +6,14 @@ and bring a migration for each change.
 """
 
 from serving.records.base import Base, NaiveDatetimeError, UtcDateTime
-from serving.records.database import DatabaseError, Writer, database_url, open_engine, writing
+from serving.records.database import (
+    DatabaseError,
+    Reader,
+    Writer,
+    database_url,
+    open_engine,
+    writing,
+)
 from serving.records.migration import upgrade
 from serving.records.prepared import Prepared
 from serving.records.space import is_out_of_space
@@ -16,6 +23,7 @@ __all__ = [
     "DatabaseError",
     "NaiveDatetimeError",
     "Prepared",
+    "Reader",
     "UtcDateTime",
     "Writer",
     "database_url",

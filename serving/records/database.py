@@ -1,14 +1,14 @@
 """Opening the database that the settings name."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from models import store
 from models.errors import ZhuzhenError
@@ -16,6 +16,8 @@ from serving.records.prepared import drive
 
 FILE = "records.sqlite3"
 _KINDS = ("sqlite", "postgresql")
+_MOST_READING = 2
+"""Connections that are kept open to read; more are closed after use."""
 _BUSY_S = 30
 """Seconds that a writer waits for another one, on SQLite, which has one at a time."""
 
@@ -131,6 +133,56 @@ class Writer:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+
+Result = TypeVar("Result")
+
+
+class Reader:
+    """Small single reads of what is committed by then, for who reads all the time.
+
+    Used by many threads at once.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._idle: list[Connection] = []
+
+    def read(self, read: Callable[[Connection], Result]) -> Result:
+        """Return what `read` gives; over a fresh connection where one kept open has failed.
+
+        Raises:
+            DBAPIError: the database did not answer.
+        """
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                break
+            try:
+                return self._over(connection, read)
+            except DBAPIError:
+                continue
+        fresh = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return self._over(fresh, read)
+
+    def _over(self, connection: Connection, read: Callable[[Connection], Result]) -> Result:
+        try:
+            found = read(connection)
+        except BaseException:
+            connection.invalidate()
+            connection.close()
+            raise
+        if len(self._idle) < _MOST_READING:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return found
+
+    def close(self) -> None:
+        """Close what is kept open."""
+        while self._idle:
+            self._idle.pop().close()
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

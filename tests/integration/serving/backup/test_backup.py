@@ -149,3 +149,25 @@ def test_a_backup_under_another_master_key_is_told(sqlite_home: Path, tmp_path: 
     with pytest.raises(MissingKeyError):
         restore_backup(target, "operator:0")
     assert [path.name for path in sqlite_home.iterdir()] == ["keys"]
+
+
+def test_what_is_kept_and_not_in_the_index_yet_is_in_a_backup(
+    sqlite_home: Path, tmp_path: Path
+) -> None:
+    fill_installation()
+    objects = open_objects(sqlite_home)
+    with objects.writer() as writer:
+        writer.write(b"content")
+        stored = writer.finish()
+        writer.annotate(b"from the modality")
+        assert writer.hold("claim")
+        writer.place(stored)
+    target = tmp_path / "backup.tar"
+    make_backup(target)
+    wipe_installation(sqlite_home)
+    restore_backup(target, "operator:0")
+    restored = open_objects(sqlite_home)
+    assert restored.held() == ["claim"]
+    assert restored.note_of("claim") == b"from the modality"
+    restored.place_held("claim", stored.digest)
+    assert restored.get(stored.digest) == b"content"

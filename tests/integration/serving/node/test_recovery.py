@@ -116,7 +116,8 @@ def test_an_object_is_where_all_can_read_it_before_it_is_durable(tmp_path: Path)
     store: ObjectStore = open_objects(tmp_path)
     with store.writer() as writer:
         writer.write(b"content")
-        stored = writer.place()
+        stored = writer.finish()
+        writer.place(stored)
         assert store.get(stored.digest) == b"content"
         writer.sync()
     assert store.get(stored.digest) == b"content"

@@ -1,0 +1,288 @@
+"""Instances between their acknowledgement and the index.
+
+What is needed to keep an instance is its object and who sent it when. Once both lie in the object
+store, the instance outlives whatever happens, for its place in the index can be made of them at any
+time. So its sender need not wait for the index, which is written behind, many instances together.
+
+Such an object is held under a name made of its institution and UID. That makes the name a claim to
+the UID, too, in all processes: who has it looks in the index whether another instance is known, and
+nobody else can bring one meanwhile. A name is let go once the instance is in the index. What a
+process leaves held when it ends is indexed by the next one that starts or looks.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from serving.archive.entries import Entry, find_digest
+from serving.archive.errors import InstanceRefusedError
+from serving.archive.file_meta import data_set_offset
+from serving.archive.header import read_instance_header
+from serving.archive.ledger import Ledger, LedgerClosedError
+from serving.faults import place_of
+from serving.objects import ObjectNotFoundError, ObjectStore, ObjectWriter, StoredObject
+from serving.privacy import Keyring, SealError, SecretName
+from serving.records import Reader
+
+_LOG = logging.getLogger("zhuzhen.archive")
+_DELAY_S = 0.05
+"""So long instances are gathered before they are indexed together."""
+_MOST_WAITING = 1024
+_PAUSE_S = 0.005
+_FOREIGN_S = 0.5
+"""So long it is waited for the index of another process, which may have ended."""
+_AGAIN_S = 1.0
+_DATABASE_ERRORS = (OSError, SQLAlchemyError, LedgerClosedError)
+"""What has nothing to do with the instance, and heals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An instance that is held."""
+
+    held: str
+    entry: Entry
+    at: float
+    """Seconds of the epoch."""
+    reopens: bool
+    synced: bool
+    """Whether its place in the index is to outlive a loss of power before it is let go."""
+
+
+Write = Callable[[Connection, Arrival], str | None]
+"""Indexes an arrival; returns None, or the digest of the instance that has its UID already."""
+Fail = Callable[[Arrival, Exception | None], None]
+"""Takes what cannot be in the index: of an error, or of another instance with its UID."""
+
+
+class Arrivals:
+    """The arrivals of one archive; may be used from many threads at once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        objects: ObjectStore,
+        keyring: Keyring,
+        ledger: Ledger,
+        write: Write,
+        fail: Fail,
+    ) -> None:
+        self._reader = Reader(engine)
+        self._objects = objects
+        self._keyring = keyring
+        self._ledger = ledger
+        self._write = write
+        self._fail = fail
+        self._waiting: deque[Arrival] = deque()
+        self._ours: set[str] = set()
+        """Names that this process holds."""
+        self._is_stuck = False
+        self._turn = threading.Lock()
+        """Held by who indexes what waits."""
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="arrivals", daemon=True)
+        self._thread.start()
+
+    def claim(
+        self, writer: ObjectWriter, entry: Entry, at: float, *, reopens: bool, synced: bool
+    ) -> Arrival:
+        """Hold the object that `writer` has finished, waiting for another one with its UID.
+
+        Raises:
+            OSError: it cannot be held.
+            SQLAlchemyError: what waits cannot be indexed, so that no more is taken.
+        """
+        if self._is_stuck or len(self._waiting) >= _MOST_WAITING:
+            self.settle()
+        arrival = Arrival(self._name(entry), entry, at, reopens, synced)
+        writer.annotate(_note(arrival))
+        give_up = time.monotonic() + _FOREIGN_S
+        while not writer.hold(arrival.held):
+            self.settle()
+            if time.monotonic() > give_up:
+                self.adopt([arrival.held])
+            time.sleep(_PAUSE_S)
+        self._ours.add(arrival.held)
+        return arrival
+
+    def known(self, arrival: Arrival) -> str | None:
+        """Return the digest of the instance in the index that has the UID, None without one."""
+        entry = arrival.entry
+        return self._reader.read(
+            lambda connection: find_digest(
+                connection, entry.institution, entry.header.sop_instance_uid
+            )
+        )
+
+    def let_go(self, arrival: Arrival) -> None:
+        """Give up the claim to a UID."""
+        self._objects.let_go(arrival.held)
+        self._ours.discard(arrival.held)
+
+    def add(self, arrival: Arrival) -> None:
+        """Have an arrival indexed, soon."""
+        with self._changed:
+            self._waiting.append(arrival)
+            if len(self._waiting) == 1:
+                self._changed.notify()
+
+    def index(self, arrivals: Iterable[Arrival]) -> None:
+        """Index arrivals and let them go.
+
+        Raises:
+            OSError, SQLAlchemyError: that is not possible now; what it concerns is still held.
+        """
+        written = [
+            (arrival, self._ledger.submit(self._writing(arrival), synced=arrival.synced))
+            for arrival in arrivals
+        ]
+        failed: Exception | None = None
+        for arrival, future in written:
+            try:
+                self._end(arrival, future)
+            except _DATABASE_ERRORS as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    def _end(self, arrival: Arrival, future: Future[str | None]) -> None:
+        """Let an arrival go once it is in the index, or where it can never be."""
+        try:
+            known = future.result()
+        except _DATABASE_ERRORS:
+            raise
+        except Exception as error:  # noqa: BLE001 - of this one alone; it must not hold up others
+            self._fail(arrival, error)
+        else:
+            if known not in (None, arrival.entry.stored.digest):
+                self._fail(arrival, None)
+        self.let_go(arrival)
+
+    def _writing(self, arrival: Arrival) -> Callable[[Connection], str | None]:
+        return lambda connection: self._write(connection, arrival)
+
+    def settle(self) -> None:
+        """Index what was added before.
+
+        Raises:
+            OSError, SQLAlchemyError: that is not possible now; it goes on waiting.
+        """
+        with self._turn:
+            with self._changed:
+                batch = list(self._waiting)
+                self._waiting.clear()
+            if not batch:
+                return
+            try:
+                self.index(batch)
+            except _DATABASE_ERRORS:
+                self._is_stuck = True
+                with self._changed:
+                    self._waiting.extendleft(
+                        each for each in reversed(batch) if each.held in self._ours
+                    )
+                raise
+            self._is_stuck = False
+
+    def settle_all(self) -> None:
+        """Index what was acknowledged before, by whichever process.
+
+        Raises:
+            OSError, SQLAlchemyError: that is not possible now.
+        """
+        self.settle()
+        give_up = time.monotonic() + _FOREIGN_S
+        foreign = set(self._objects.held()) - self._ours
+        while foreign and time.monotonic() < give_up:
+            time.sleep(_PAUSE_S)
+            foreign.intersection_update(self._objects.held())
+        self.adopt(foreign)
+
+    def adopt(self, held: Iterable[str] | None = None) -> int:
+        """Index what a process left under the names `held`, by default all; return how many.
+
+        That process may still be there and do the same: the instance is indexed once.
+
+        Raises:
+            OSError, SQLAlchemyError: that is not possible now.
+        """
+        found = [self._found(name) for name in (self._objects.held() if held is None else held)]
+        arrivals = [arrival for arrival in found if arrival is not None]
+        self.index(sorted(arrivals, key=lambda arrival: arrival.at))
+        return len(arrivals)
+
+    def _found(self, held: str) -> Arrival | None:
+        try:
+            note = json.loads(self._objects.note_of(held))
+            stored = StoredObject(note["digest"], note["size"])
+            self._objects.place_held(held, stored.digest)
+            file = self._objects.get(stored.digest)
+        except ObjectNotFoundError:
+            # It was indexed meanwhile.
+            return None
+        except SealError:
+            _LOG.error(
+                "An instance had not reached the disk when the machine went off; its sender must "
+                "send it again"
+            )
+            self._objects.let_go(held)
+            return None
+        try:
+            header = read_instance_header(file[data_set_offset(file) :], note["syntax"])
+        except InstanceRefusedError as error:
+            _LOG.error("An instance that was kept cannot be read any more: %s", error)
+            return None
+        entry = Entry(header, note["syntax"], stored, note["institution"], note["source"])
+        return Arrival(held, entry, note["at"], note["reopens"], synced=True)
+
+    def close(self) -> None:
+        """Index what waits and stop; what cannot be indexed now is, by the next process."""
+        with self._changed:
+            self._closing.set()
+            self._changed.notify()
+        self._thread.join()
+        self._reader.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closing.is_set():
+                    self._changed.wait()
+            self._closing.wait(_DELAY_S)
+            try:
+                self.settle()
+            except Exception as error:  # noqa: BLE001 - a disk may be full, the database away
+                _LOG.error("What came is kept, and cannot be indexed now: %s", place_of(error))
+                self._closing.wait(_AGAIN_S)
+            if self._closing.is_set():
+                return
+
+    def _name(self, entry: Entry) -> str:
+        key = self._keyring.secret(SecretName.BLIND_INDEX)
+        claimed = f"arrivals\n{entry.institution}\n{entry.header.sop_instance_uid}"
+        return hmac.digest(key, claimed.encode(), hashlib.sha256).hex()
+
+
+def _note(arrival: Arrival) -> bytes:
+    entry = arrival.entry
+    note = {
+        "digest": entry.stored.digest,
+        "size": entry.stored.size,
+        "syntax": entry.transfer_syntax_uid,
+        "institution": entry.institution,
+        "source": entry.source,
+        "at": arrival.at,
+        "reopens": arrival.reopens,
+    }
+    return json.dumps(note).encode()
