@@ -20,19 +20,20 @@ class EarlyFile:
     ) -> None:
         self._identity = (sop_class_uid, sop_instance_uid)
         self._objects = objects
-        self._syntax_uid = syntax_uid
         self._writer: ObjectWriter | None = None
         self._fault: OSError | None = None
+        self._is_wanted = all(map(is_uid, self._identity))
+        self.head = file_meta(*self._identity, syntax_uid) if self._is_wanted else b""
+        """What stands before the data set in the file."""
 
-    def add(self, piece: "bytes | memoryview") -> None:
-        """Write the next bytes of the data set."""
-        if self._fault is not None or not all(map(is_uid, self._identity)):
+    def add(self, content: memoryview) -> None:
+        """Write what has come of the file, which `content` is as far as it has: head, data set."""
+        if not self._is_wanted or self._fault is not None:
             return
         try:
             if self._writer is None:
                 self._writer = self._objects.writer()
-                self._writer.write(file_meta(*self._identity, self._syntax_uid))
-            self._writer.write(piece)
+            self._writer.follow(content)
         except OSError as error:
             self._fault = error
             self.close()

@@ -19,6 +19,7 @@ _SHORT_VRS = frozenset(
     (b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN",
      b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US")
 )  # fmt: skip
+_NOTHING = (0, 0, b"", 0)
 _DEEPEST = 32
 _LAST_TAG = 0xFFFCFFFF
 _ITEM_GROUP = ITEM >> 16
@@ -48,9 +49,15 @@ class Walk:
         """
         found: dict[int, bytes] = {}
         data, implicit, whole = self._data, self._implicit, len(self._data)
-        position, last_tag = 0, -1
+        head, short = self._head.unpack_from, frozenset() if implicit else _SHORT_VRS
+        position, last_tag, last = 0, -1, whole - self._head.size
         while position < whole:
-            tag, vr, start, length = self._header(position, implicit)
+            # Most elements by far are of this kind; the rest takes a call.
+            group, number, vr, length = head(data, position) if position <= last else _NOTHING
+            if vr in short and group != _ITEM_GROUP:
+                tag, start = group << 16 | number, position + 8
+            else:
+                tag, vr, start, length = self._header(position, implicit)
             if tag <= last_tag or tag > _LAST_TAG:
                 raise BrokenStructureError("elements out of order")
             last_tag = tag

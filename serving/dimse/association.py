@@ -26,18 +26,17 @@ from serving.dimse.negotiation import (
     Rejection,
     negotiate,
 )
-from serving.dimse.reception import Answer, Budget, Incoming, Intake, Peer, Reception
+from serving.dimse.reception import Answer, Budget, Incoming, Intake, Peer, Reception, Room
 from serving.dimse.wire import (
     RELEASE_RESPONSE,
     AbortReason,
     Connection,
-    Fragment,
     PduType,
     PeerLeft,
     ProtocolBroken,
+    Value,
     abort_unit,
     command_unit,
-    fragments,
 )
 from serving.tracing import Attribute, Stage
 
@@ -83,7 +82,7 @@ class Association:
         self._peer = peer
         self._config = config
         self._handler = handler
-        self._budget = budget
+        self._room = Room(budget, config.max_instance_bytes)
         self._contexts: Mapping[int, tuple[str, str]] = {}
         self._stored = 0
         self._command: CommandSet | None = None
@@ -108,6 +107,7 @@ class Association:
         finally:
             if self._reception is not None:
                 self._reception.close()
+            self._room.close()
             if opened:
                 self._handler.leave(self._peer, self._stored, why)
             elif why:
@@ -115,11 +115,10 @@ class Association:
 
     def _open(self, refusal: Rejection | None) -> bool:
         self._connection.deadline = time.monotonic() + self._config.association_timeout_s
-        kind, body = self._connection.read()
+        kind, length = self._connection.begin()
         if kind != PduType.ASSOCIATE_RQ:
             raise ProtocolBroken("no association request", AbortReason.UNEXPECTED_PDU)
-        header = bytes((kind, 0)) + len(body).to_bytes(4, "big")
-        request = header + bytes(body)
+        request = bytes((kind, 0)) + length.to_bytes(4, "big") + self._connection.body()
         agreed: Agreement | Rejection
         agreed = refusal or negotiate(
             request, self._peer.address, self._config, self._peer.certificate_names
@@ -148,10 +147,10 @@ class Association:
         while True:
             if self._reception is None:
                 self._connection.deadline = None
-            kind, body = self._connection.read()
+            kind, _ = self._connection.begin()
             if kind == PduType.DATA:
-                for fragment in fragments(body):
-                    self._take(fragment)
+                while (value := self._connection.next_value()) is not None:
+                    self._take(value)
             elif kind == PduType.RELEASE_RQ:
                 self._connection.write(RELEASE_RESPONSE)
                 return
@@ -160,30 +159,37 @@ class Association:
             else:
                 raise ProtocolBroken("unit not expected here", AbortReason.UNEXPECTED_PDU)
 
-    def _take(self, fragment: Fragment) -> None:
-        if fragment.context_id not in self._contexts:
+    def _take(self, value: Value) -> None:
+        if value.context_id not in self._contexts:
             raise ProtocolBroken("presentation context that was not agreed on")
-        if fragment.is_command:
-            self._take_command(fragment)
+        if value.is_command:
+            self._take_command(value)
             return
-        if self._reception is None or fragment.context_id != self._context_id:
+        if self._reception is None or value.context_id != self._context_id:
             raise ProtocolBroken("data set without a command before it")
-        self._reception.add(fragment.data)
-        if fragment.is_last:
+        place = self._reception.place_for(value.length)
+        if place is None:
+            self._connection.skip(value.length)
+        else:
+            self._connection.fill(place)
+            self._reception.add(value.length)
+        if value.is_last:
             self._answer_store(self._reception)
 
-    def _take_command(self, fragment: Fragment) -> None:
+    def _take_command(self, value: Value) -> None:
         if self._reception is not None:
             raise ProtocolBroken("command in the middle of a data set")
-        self._command_bytes += bytes(fragment.data)
-        if len(self._command_bytes) > _LONGEST_COMMAND:
+        if len(self._command_bytes) + value.length > _LONGEST_COMMAND:
             raise ProtocolBroken("command of impossible length")
-        if not fragment.is_last:
+        fragment = bytearray(value.length)
+        self._connection.fill(memoryview(fragment))
+        self._command_bytes += fragment
+        if not value.is_last:
             return
         command = CommandSet(self._command_bytes)
         self._command_bytes = b""
         self._command = command
-        self._context_id = fragment.context_id
+        self._context_id = value.context_id
         if command.has_data_set:
             self._connection.deadline = time.monotonic() + self._config.message_timeout_s
             self._reception = self._begin(command)
@@ -202,7 +208,7 @@ class Association:
 
     def _begin(self, command: CommandSet) -> Reception:
         """Return what receives the data set that follows `command`."""
-        reception = Reception(self._budget, self._config.max_instance_bytes)
+        reception = Reception(self._room)
         abstract_syntax, transfer_syntax = self._contexts[self._context_id]
         sop_class = command.uid(AFFECTED_SOP_CLASS)
         if sop_class != abstract_syntax:

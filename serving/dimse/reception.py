@@ -9,6 +9,11 @@ from serving.dimse.command import Status
 from serving.faults import place_of
 
 _LOG = logging.getLogger("zhuzhen.dimse")
+_SMALLEST, _LARGEST_KEPT = 2**20, 2**24
+"""Bytes of an association's room when it is made, and of the largest that is kept."""
+_AT_WORK = 2
+"""Fragments that are worked on at the same time. To digest, encrypt and write one takes a dozen
+calls that let other threads run: with eight of them, more time goes into taking turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +49,29 @@ class Answer:
 class Intake(Protocol):
     """What takes one instance in; used by one thread."""
 
-    def add(self, piece: memoryview) -> None:
-        """Work on the next bytes of the data set, which are valid during the call."""
+    @property
+    def head(self) -> bytes:
+        """What is to lie before the data set, so that both lie together as they are kept."""
 
-    def store(self, data_set: memoryview) -> Answer:
-        """Keep the instance, whose `data_set` is complete; success only once it is kept."""
+    def add(self, content: memoryview) -> None:
+        """Work on head and data set as far as it has come; they are valid during the call."""
+
+    def store(self, content: memoryview) -> Answer:
+        """Keep the instance, whose data set is complete after its head; success only if it is."""
 
     def close(self) -> None:
         """Forget what was not stored."""
 
 
 class Budget:
-    """Bytes that all data sets being received may hold together."""
+    """What all data sets being received share: memory, and the time of this process."""
 
     def __init__(self, limit: int) -> None:
+        """With memory of `limit` bytes."""
         self._left = limit
         self._lock = threading.Lock()
+        self.turn = threading.Semaphore(_AT_WORK)
+        """Held while a fragment is worked on."""
 
     def take(self, count: int) -> bool:
         """Book `count` bytes if they are left."""
@@ -75,13 +87,51 @@ class Budget:
             self._left += count
 
 
-class Reception:
-    """Collects the fragments of one data set; of what is refused already they are dropped."""
+class Room:
+    """Memory for the data sets of an association, one at a time.
+
+    It is kept for the next one unless it is large: to get memory anew takes longer than to fill it.
+    """
 
     def __init__(self, budget: Budget, limit: int) -> None:
         self._budget = budget
         self._limit = limit
-        self._data = bytearray()
+        self.turn = budget.turn
+        self.memory = memoryview(b"")
+
+    def grow(self, used: int, needed: int) -> bool:
+        """Make room for `needed` bytes, of which `used` are there; whether that is possible."""
+        if needed > self._limit:
+            return False
+        size = min(max(needed, 2 * len(self.memory), _SMALLEST), self._limit)
+        if not self._budget.take(size):
+            size = needed
+            if not self._budget.take(size):
+                return False
+        larger = memoryview(bytearray(size))
+        larger[:used] = self.memory[:used]
+        self._budget.give_back(len(self.memory))
+        self.memory = larger
+        return True
+
+    def tidy(self) -> None:
+        """Give back what is too large to be kept."""
+        if len(self.memory) > _LARGEST_KEPT:
+            self.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._budget.give_back(len(self.memory))
+        self.memory = memoryview(b"")
+
+
+class Reception:
+    """Collects the fragments of one data set; of what is refused already they are dropped."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._length = 0
+        """Of the head of what takes the data set in, and of what has come."""
         self._intake: Intake | None = None
         self._refusal: Answer | None = None
 
@@ -93,19 +143,29 @@ class Reception:
     def hand_to(self, intake: Intake) -> None:
         """Have `intake` take the data set in."""
         self._intake = intake
+        head = intake.head
+        place = self.place_for(len(head))
+        if place is not None:
+            place[:] = head
+            self._length = len(head)
 
-    def add(self, piece: memoryview) -> None:
-        """Append a fragment."""
+    def place_for(self, count: int) -> memoryview | None:
+        """Return where the next `count` bytes are to lie, None where they are not wanted."""
         if self._refusal is not None:
-            return
-        fits = len(self._data) + len(piece) <= self._limit
-        if not fits or not self._budget.take(len(piece)):
+            return None
+        end = self._length + count
+        if end > len(self._room.memory) and not self._room.grow(self._length, end):
             self.refuse(_TOO_LARGE)
-            return
-        self._data += piece
+            return None
+        return self._room.memory[self._length : end]
+
+    def add(self, count: int) -> None:
+        """Take the next `count` bytes, which lie in their place."""
+        self._length += count
         if self._intake is not None:
             try:
-                self._intake.add(piece)
+                with self._room.turn:
+                    self._intake.add(self._room.memory[: self._length])
             except Exception as error:  # noqa: BLE001 - as in `store`
                 self._fail(error)
 
@@ -113,16 +173,14 @@ class Reception:
         """Have the complete data set kept; return what the sender is told."""
         if self._refusal is None and self._intake is not None:
             try:
-                with memoryview(self._data) as data_set:
-                    return self._intake.store(data_set)
+                return self._intake.store(self._room.memory[: self._length])
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end the association
                 self._fail(error)
         return self._refusal or _FAILED
 
     def close(self) -> None:
         """Give the memory back, and forget what was not stored."""
-        self._budget.give_back(len(self._data))
-        self._data = bytearray()
+        self._room.tidy()
         if self._intake is not None:
             self._intake.close()
             self._intake = None

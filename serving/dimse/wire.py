@@ -1,6 +1,7 @@
 """Protocol data units on a connection (PS3.8 section 9.3)."""
 
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ _HEADER = struct.Struct(">BxL")
 _PDV = struct.Struct(">LBB")
 _ABORT = struct.Struct(">BxLxxBB")
 RELEASE_RESPONSE = _HEADER.pack(6, 4) + bytes(4)
+_SHORTEST = 10
+"""Bytes of the shortest unit, with its header."""
 _LAST = 2
 _COMMAND = 1
 
@@ -49,19 +52,22 @@ class ProtocolBroken(Exception):  # noqa: N818  (the other side's fault, answere
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """One presentation data value (PS3.8 section 9.3.5.1)."""
+@dataclass(slots=True)
+class Value:
+    """The head of a presentation data value (PS3.8 section 9.3.5.1)."""
 
     context_id: int
     is_command: bool
     is_last: bool
-    data: memoryview
-    """Valid until the next unit is read."""
+    length: int
+    """Bytes of the fragment that follows."""
 
 
 class Connection:
-    """Reads and writes whole protocol data units.
+    """Reads and writes protocol data units.
+
+    What comes is read to where it is to lie, by as few calls of the system as it takes: each lets
+    other threads run, and waits for them.
 
     `max_pdu` is the most bytes that a unit may have after its header, as told to the other side.
     Silence for `idle_s` seconds, or a deadline passed, raises `PeerLeft`.
@@ -69,25 +75,73 @@ class Connection:
 
     def __init__(self, peer: socket.socket, *, max_pdu: int, idle_s: float) -> None:
         self._peer = peer
+        self._max_pdu = max_pdu
         self._idle_s = idle_s
-        self._buffer = bytearray(max_pdu)
-        self._view = memoryview(self._buffer)
-        self._header = memoryview(bytearray(_HEADER.size))
+        self._head = memoryview(bytearray(_HEADER.size + _PDV.size))
+        self._first_value = self._head[_HEADER.size :]
+        self._has_first_value = False
+        self._left = 0
+        """Bytes of the unit that have not been read."""
         self._waits_s = 0.0
+        # TLS reads a record at a time, and waits as Python does.
+        self._is_plain = not isinstance(peer, ssl.SSLSocket)
+        self._flags = socket.MSG_WAITALL if self._is_plain else 0
+        if self._is_plain:
+            peer.settimeout(None)
         self.deadline: float | None = None
         """Of `time.monotonic`: by then what is being received must be complete."""
 
-    def read(self) -> tuple[int, memoryview]:
-        """Return type and body of the next unit; the body is valid until the next call."""
-        self._fill(self._header)
-        kind, length = _HEADER.unpack(self._header)
+    def begin(self) -> tuple[int, int]:
+        """Read the head of the next unit; return its type and the bytes of its body.
+
+        The body is to be read by `body` or, of data, by `next_value` and `fill`.
+        """
+        # No unit is shorter than ten bytes; those of data have the head of a value next.
+        got = self._receive(self._head, at_least=_SHORTEST)
+        kind, length = _HEADER.unpack_from(self._head)
         if not PduType.ASSOCIATE_RQ <= kind <= PduType.ABORT:
             raise ProtocolBroken("unit of unknown type", AbortReason.UNRECOGNIZED_PDU)
-        if length > len(self._view):
+        if length > self._max_pdu:
             raise ProtocolBroken("unit longer than was agreed")
-        body = self._view[:length]
-        self._fill(body)
-        return kind, body
+        if length < _SHORTEST - _HEADER.size:
+            raise ProtocolBroken("unit shorter than any")
+        self._left = length
+        self._has_first_value = kind == PduType.DATA
+        missing = self._head[got : _HEADER.size + length]
+        if missing:
+            self._receive(missing)
+        return kind, length
+
+    def body(self) -> bytes:
+        """Return the body of the unit that has begun, which is not one of data."""
+        read = min(self._left, _PDV.size)
+        rest = bytearray(self._left - read)
+        self._receive(memoryview(rest))
+        self._left = 0
+        return bytes(self._first_value[:read]) + rest
+
+    def next_value(self) -> Value | None:
+        """Read the head of the next value of a unit of data, None at its end; see `fill`."""
+        if not self._left:
+            return None
+        if self._left < _PDV.size:
+            raise ProtocolBroken("presentation data value cut off")
+        if not self._has_first_value:
+            self._receive(self._first_value)
+        self._has_first_value = False
+        length, context_id, control = _PDV.unpack_from(self._first_value)
+        if length < 2 or length + 4 > self._left:
+            raise ProtocolBroken("presentation data value of impossible length")
+        self._left -= length + 4
+        return Value(context_id, bool(control & _COMMAND), bool(control & _LAST), length - 2)
+
+    def fill(self, target: memoryview) -> None:
+        """Read the fragment of a value, into `target` of its length."""
+        self._receive(target)
+
+    def skip(self, length: int) -> None:
+        """Read the fragment of a value and forget it."""
+        self._receive(memoryview(bytearray(length)))
 
     def write(self, unit: bytes) -> None:
         """Send `unit`, complete with its header."""
@@ -97,23 +151,37 @@ class Connection:
         except OSError as error:
             raise PeerLeft(str(error)) from None
 
-    def _fill(self, target: memoryview) -> None:
+    def _receive(self, target: memoryview, at_least: int | None = None) -> int:
+        """Read into `target`, all of it by default; return how many bytes."""
+        wanted = len(target) if at_least is None else at_least
+        flags = self._flags if at_least is None else 0
         received = 0
         try:
-            while received < len(target):
+            while received < wanted:
                 self._wait_at_most(self._patience())
-                count = self._peer.recv_into(target[received:])
+                rest = target[received:] if received else target
+                count = self._peer.recv_into(rest, len(rest), flags)
                 if count == 0:
                     raise PeerLeft("closed")
                 received += count
+        except BlockingIOError:
+            raise PeerLeft("silent") from None
         except OSError as error:
             raise PeerLeft(str(error)) from None
+        return received
 
     def _wait_at_most(self, seconds: float) -> None:
         # Each setting is a call of the system; while there is time enough they are all the same.
-        if seconds != self._waits_s:
+        if seconds == self._waits_s:
+            return
+        if self._is_plain:
+            # The system itself waits: Python would ask it first whether something is there.
+            limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6) or 1)
+            self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        else:
             self._peer.settimeout(seconds)
-            self._waits_s = seconds
+        self._waits_s = seconds
 
     def _patience(self) -> float:
         if self.deadline is None:
@@ -122,23 +190,6 @@ class Connection:
         if left <= 0:
             raise PeerLeft("too slow")
         return min(left, self._idle_s)
-
-
-def fragments(body: memoryview) -> list[Fragment]:
-    """Return what a data unit (P-DATA-TF) carries."""
-    found: list[Fragment] = []
-    position = 0
-    while position < len(body):
-        if position + _PDV.size > len(body):
-            raise ProtocolBroken("presentation data value cut off")
-        length, context_id, control = _PDV.unpack_from(body, position)
-        end = position + 4 + length
-        if length < 2 or end > len(body):
-            raise ProtocolBroken("presentation data value of impossible length")
-        data = body[position + _PDV.size : end]
-        found.append(Fragment(context_id, bool(control & _COMMAND), bool(control & _LAST), data))
-        position = end
-    return found
 
 
 def command_unit(context_id: int, command: bytes) -> bytes:

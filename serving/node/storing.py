@@ -83,22 +83,28 @@ class InstanceIntake:
             incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid
         )
 
-    def add(self, piece: memoryview) -> None:
-        """Write the next bytes."""
-        if self._source is not None:
-            self._file.add(piece)
+    @property
+    def head(self) -> bytes:
+        """The file meta information."""
+        return self._file.head
 
-    def store(self, data_set: memoryview) -> Answer:
+    def add(self, content: memoryview) -> None:
+        """Write what has come."""
+        if self._source is not None:
+            self._file.add(content)
+
+    def store(self, content: memoryview) -> Answer:
         """Keep the instance."""
         if self._source is None:
             return Answer(Status.NOT_AUTHORIZED)
         incoming = self._incoming
         try:
             receipt = self._archive.receive(
-                data_set,
+                content[len(self._file.head) :],
                 incoming.transfer_syntax_uid,
                 Origin(self._source.institution, self._source.name),
                 Announced(incoming.sop_class_uid, incoming.sop_instance_uid),
+                behind=True,
                 early=self._file,
             )
         except InstanceRefusedError as refused:

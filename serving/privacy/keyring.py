@@ -51,6 +51,7 @@ class Keyring:
 
     def __init__(self, path: Path, master_keys: MasterKeys) -> None:
         self.path = path
+        self._place = str(path)
         self._master = master_keys
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
@@ -132,7 +133,8 @@ class Keyring:
         return changed
 
     def _refresh(self) -> None:
-        status = self.path.stat()
+        # As text, which is asked for sooner: every object and every sealed value comes by here.
+        status = os.stat(self._place)  # noqa: PTH116
         stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
         if stamp == self._stamp:
             return

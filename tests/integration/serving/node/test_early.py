@@ -76,8 +76,9 @@ def test_it_is_the_file_that_it_would_be_if_written_at_once(archive: Archive, pi
     dataset = large()
     data = encoded(dataset)
     early = begin(archive, dataset)
-    for start in range(0, len(data), piece):
-        early.add(memoryview(data)[start : start + piece])
+    file = memoryview(early.head + data)
+    for end in range(piece, len(file) + piece, piece):
+        early.add(file[:end])
     receipt = finish(archive, early, data, dataset)
     assert receipt.kept is Kept.NEW
     assert archive.open(receipt.digest).endswith(data)
@@ -90,7 +91,7 @@ def test_of_what_is_something_else_only_the_quarantine_has_a_copy(
     announced, dataset = large(), large()
     data = encoded(dataset)
     early = begin(archive, announced)
-    early.add(memoryview(data))
+    early.add(memoryview(early.head + data))
     with pytest.raises(InstanceRefusedError) as caught:
         finish(archive, early, data, announced)
     assert caught.value.refusal is Refusal.NOT_AS_ANNOUNCED
@@ -125,7 +126,7 @@ def test_a_disk_that_fills_up_is_told_at_the_end_and_keeps_nothing(
     data = encoded(dataset)
     early = begin(archive, dataset)
     with largest_file(100_000):
-        early.add(memoryview(data))
+        early.add(memoryview(early.head + data))
         assert not files(tmp_path)
         with pytest.raises(InstanceRefusedError) as caught:
             finish(archive, early, data, dataset)
