@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +23,8 @@ from serving.audit.tables import has_schema, missing_triggers
 from serving.certificates import faults_of_certificate
 from serving.check import Check, Look, State
 from serving.checked_files import cds_clients, node_file
+from serving.cross_origin import CrossOrigin
+from serving.identity.tokens import Provider
 from serving.listening import CERTIFICATE, KEY
 from serving.names import Names
 from serving.privacy import Keyring
@@ -33,6 +36,7 @@ from serving.privacy.master_keys import (
     load_master_keys,
 )
 from serving.records import database_url, open_engine
+from serving.settings import Settings
 
 _LEAST_FREE_BYTES = 5 * 1024**3
 _OLD_KEY = timedelta(days=366)
@@ -142,8 +146,8 @@ def _database(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
     url = database_url(environment, home)
     parsed = make_url(url)
     remote = parsed.get_backend_name() == "postgresql" and (parsed.host or "") not in _LOCAL
-    modes = ("require", "verify-ca", "verify-full")
-    if remote and parsed.query.get("sslmode") not in modes:
+    mode = parsed.query.get("sslmode")
+    if remote and mode not in ("require", "verify-ca", "verify-full"):
         yield Check(
             "database",
             State.ERROR,
@@ -166,6 +170,19 @@ def _database(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
         engine.connect().close()
     finally:
         engine.dispose()
+    if remote and mode != "verify-full":
+        yield Check(
+            "database",
+            State.WARNING,
+            Text(
+                f"The connection to PostgreSQL is encrypted, but sslmode={mode} does not hold the "
+                "server's certificate against its name: whoever is on the way may be the server. "
+                "Use sslmode=verify-full, and sslrootcert for a certificate authority of your own.",
+                f"与 PostgreSQL 的连接已加密，但 sslmode={mode} 不核对服务器证书与名称，"
+                "途经者可冒充服务器。请改用 sslmode=verify-full，自建证书机构请设置 sslrootcert。",
+            ),
+        )
+        return
     yield Check("database", State.OK, Text("The database answers.", "数据库连接正常。"))
 
 
@@ -204,6 +221,53 @@ def _audit(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
             "审计记录的防护完好；完整校验请运行 zhuzhen audit verify。",
         ),
     )
+
+
+_MAY_CHANGE = """SELECT pg_has_role(current_user, relowner, 'USAGE')
+OR has_table_privilege(current_user, oid, 'UPDATE, DELETE, TRUNCATE')
+FROM pg_class WHERE oid = 'audit_events'::regclass"""
+
+
+def _audit_role(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
+    """On PostgreSQL, whether who serves could also take the record's guards away."""
+    url = audit_url(database_url(environment, home))
+    if make_url(url).get_backend_name() != "postgresql":
+        return
+    engine = open_engine(url)
+    try:
+        if not has_schema(engine):
+            return
+        with engine.connect() as connection:
+            may_change = connection.execute(text(_MAY_CHANGE)).scalar_one()
+    finally:
+        engine.dispose()
+    if may_change:
+        told = Text(
+            "The database role of the service may change events of the audit record, or drop what "
+            "refuses that. Serve as a role that owns no table and may SELECT and INSERT there; "
+            "docs/audit.md has the statements.",
+            "服务所用数据库角色可修改审计记录或删除其防护。请改用不拥有任何表、"
+            "对审计表仅有 SELECT 与 INSERT 权限的角色，语句见 docs/audit.md。",
+        )
+        yield Check("audit_role", State.WARNING, told)
+        return
+    told = Text(
+        "The database role of the service can add to the audit record and change nothing of it.",
+        "服务所用数据库角色只能追加审计记录，无法修改。",
+    )
+    yield Check("audit_role", State.OK, told)
+
+
+def _settings(_: Path, environment: Mapping[str, str]) -> Iterator[Check]:
+    """Read what keeps the service from starting where it is wrong.
+
+    Raises:
+        ZhuzhenError: saying which setting is.
+    """
+    Settings.from_environment(environment)
+    CrossOrigin.from_environment(environment)
+    Provider.from_environment(environment)
+    yield Check("settings", State.OK, Text("The settings can be used.", "各项设置有效。"))
 
 
 def _anchor(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
@@ -275,6 +339,7 @@ def _programs(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
 
 
 _LOOKS: tuple[Look, ...] = (
-    *(_home, _master_key, _keyring, _database, _audit, _anchor, _tls, _disk, _programs),
+    *(_home, _settings, _master_key, _keyring, _database, _audit, _audit_role, _anchor),
+    *(_tls, _disk, _programs),
     *(node_file, cds_clients),
 )

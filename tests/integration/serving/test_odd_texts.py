@@ -15,6 +15,7 @@ from serving.identity.local import LOCAL, passing_key
 from serving.policy import Role
 from tests.identifiers import CHINESE, NUMBER, leaks
 from tests.installation import installation
+from tests.instance_samples import file_of, instance
 
 ODD = {
     "U+0000": "\\u0000",
@@ -132,6 +133,16 @@ def test_what_is_no_institution_is_not_repeated(http: httpx.Client) -> None:
         answer = http.request(method, path, json=body)
         assert answer.status_code == 422
         assert not leaks(answer.content, path)
+
+
+def test_an_image_is_kept_whatever_fills_its_texts(http: httpx.Client) -> None:
+    date = "20260102"
+    image = instance(StudyDate=date, Modality=date, PatientID=date, AccessionNumber=date)
+    file = file_of(image).replace(date.encode(), b"2026\x00102")
+    kind = {"Content-Type": "application/dicom"}
+
+    assert http.post("/dicom-web/studies", content=file, headers=kind).status_code == 200
+    assert http.get(f"/dicom-web/studies/{image.StudyInstanceUID}/series").status_code == 200
 
 
 def test_what_keyboards_write_is_kept(http: httpx.Client) -> None:

@@ -6,12 +6,16 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
+from benchmarks.postgresql import PostgresServer
 from serving.archive import Archive, Origin
+from serving.attached import attached_service
 from serving.audit.opening import audit_engine
 from serving.check import State
 from serving.cli import keeping_keys
@@ -45,6 +49,7 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_a_new_installation_works_and_is_told_what_to_better(home: Path) -> None:
     assert states(home) == {
         "home": State.OK,
+        "settings": State.OK,
         "master_key": State.WARNING,
         "keyring": State.OK,
         "database": State.OK,
@@ -79,6 +84,58 @@ def test_what_is_wrong_is_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert states(home, ZHUZHEN_DATABASE_URL=clear)["database"] is State.ERROR
     monkeypatch.setenv("ZHUZHEN_DATABASE_URL", clear)
     assert "secret" not in run("doctor")[1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ZHUZHEN_OIDC_AUDIENCE": "zz", "ZHUZHEN_OIDC_ISSUER": "http://idp.example"},
+        {"ZHUZHEN_OIDC_ISSUER": "https://idp.example", "ZHUZHEN_OIDC_AUDIENCE": ""},
+        {"ZHUZHEN_CORS_ORIGINS": "*"},
+        {"ZHUZHEN_REQUESTS_PER_MINUTE": "unlimited"},
+        {"ZHUZHEN_OBSERVE": "maybe"},
+    ],
+    ids=lambda wrong: " ".join(wrong),
+)
+def test_a_setting_that_is_unsafe_is_told_before_the_start(
+    home: Path, wrong: dict[str, str]
+) -> None:
+    found = [each for each in examine(home, os.environ | wrong) if each.name == "settings"]
+    assert [each.state for each in found] == [State.ERROR]
+    assert next(reversed(wrong)) in found[0].message.en
+
+
+def test_a_role_that_could_change_the_audit_record_is_told(
+    request: pytest.FixtureRequest, tmp_path: Path, postgresql: PostgresServer
+) -> None:
+    """As docs/audit.md says: a role that owns nothing there, which the service runs as."""
+    with installation("postgresql", tmp_path / "pg", request) as home:
+        fill_installation(1)
+        assert states(home)["audit_role"] is State.WARNING
+        role = f"zz_{os.urandom(4).hex()}"
+        page = (Path(__file__).parents[4] / "docs" / "audit.md").read_text("utf-8")
+        statements = page.split("```sql\n")[1].split("```")[0].replace("zz_app", role)
+        engine = open_engine(database_url())
+        with engine.begin() as connection:
+            for statement in statements.replace("\n", " ").split(";"):
+                if statement.strip():
+                    connection.execute(text(statement))
+        engine.dispose()
+        url = database_url().replace("zhuzhen@", f"{role}@")
+        assert states(home, ZHUZHEN_DATABASE_URL=url)["audit_role"] is State.OK
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("ZHUZHEN_DATABASE_URL", url)
+            with attached_service() as service:
+                answer = httpx.get(
+                    f"{service.url}/v1/session", headers=service.headers, trust_env=False
+                )
+            assert answer.status_code == 200
+            assert run("audit", "verify")[0] == 0
+            refused = open_engine(url)
+            for statement in ("DELETE FROM audit_events", "UPDATE audit_events SET payload = ''"):
+                with refused.connect() as connection, pytest.raises(DBAPIError, match="permission"):
+                    connection.execute(text(statement))
+            refused.dispose()
 
 
 def test_keys_rotate_while_the_node_receives(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
