@@ -4,9 +4,10 @@ Doing it again gives the same objects: their UIDs and bytes come from the instan
 the time at which the job was made.
 """
 
+import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection, Row, select
 
+from models.errors import ZhuzhenError
 from serving.answers import Answer, answer_of, write_json
 from serving.archive import Archive, Origin
 from serving.archive.entries import find_digest
@@ -59,6 +61,17 @@ class StudyReader:
         self._archive = archive
         self._shelf = shelf
         self._watch = ImageWatch(watcher, shelf, archive.keyring)
+
+    def prepare(self, models: Iterable[str]) -> None:
+        """Load what reading with `models` needs, so that the first study does not wait for it.
+
+        A model that must not be loaded is told of by the jobs that ask for it.
+        """
+        import serving.results  # noqa: F401 - it takes a second
+
+        for model in models:
+            with contextlib.suppress(ZhuzhenError):
+                self._shelf.recognizer(model)
 
     def read(self, job_id: str) -> Kept:
         """Carry out the plan of a job.

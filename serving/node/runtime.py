@@ -1,6 +1,7 @@
 """The node as it runs: what is opened with the service and closed with it."""
 
 import contextlib
+import gc
 import logging
 import os
 import threading
@@ -106,6 +107,7 @@ class Runtime:
         )
         shelf = Shelf(settings.precision)
         reader = StudyReader(self.archive, shelf, self._watcher)
+        reader.prepare(dict.fromkeys(model for rule in self.node.rules for model in rule.models))
         hooks = Hooks(permit=self.gatekeeper.permit)
         entries = self.node.destinations
         worker = Worker(
@@ -120,6 +122,9 @@ class Runtime:
             closed=self._closed,
         )
         with worker:
+            # As when the service opened: what is in memory now stays until the end.
+            gc.collect()
+            gc.freeze()
             self._wake = worker.wake
             self.worker_runs.set()
             stopping.wait()
