@@ -18,11 +18,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from serving.archive.entries import Entry, find_digest
 from serving.archive.errors import InstanceRefusedError
@@ -37,13 +36,13 @@ from serving.records import Reader
 _LOG = logging.getLogger("zhuzhen.archive")
 _DELAY_S = 0.05
 """So long instances are gathered before they are indexed together."""
-_MOST_WAITING = 1024
+_MOST_TOGETHER, _MOST_WAITING = 64, 1024
 _PAUSE_S = 0.005
 _FOREIGN_S = 0.5
 """So long it is waited for the index of another process, which may have ended."""
 _AGAIN_S = 1.0
-_DATABASE_ERRORS = (OSError, SQLAlchemyError, LedgerClosedError)
-"""What has nothing to do with the instance, and heals."""
+_OF_ONE = (DataError, IntegrityError, ProgrammingError)
+"""What a database says of what is written, not of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,34 +142,37 @@ class Arrivals:
         Raises:
             OSError, SQLAlchemyError: that is not possible now; what it concerns is still held.
         """
-        written = [
-            (arrival, self._ledger.submit(self._writing(arrival), synced=arrival.synced))
-            for arrival in arrivals
-        ]
-        failed: Exception | None = None
-        for arrival, future in written:
+        waiting = deque(arrivals)
+        while waiting:
+            batch = [waiting.popleft() for _ in range(min(len(waiting), _MOST_TOGETHER))]
             try:
-                self._end(arrival, future)
-            except _DATABASE_ERRORS as error:
-                failed = error
-        if failed is not None:
-            raise failed
+                self._index(batch)
+            except Exception as error:
+                if _heals(error):
+                    raise
+                # One of them cannot be indexed, and must not hold up the others.
+                for arrival in batch:
+                    self._index_alone(arrival)
 
-    def _end(self, arrival: Arrival, future: Future[str | None]) -> None:
-        """Let an arrival go once it is in the index, or where it can never be."""
-        try:
-            known = future.result()
-        except _DATABASE_ERRORS:
-            raise
-        except Exception as error:  # noqa: BLE001 - of this one alone; it must not hold up others
-            self._fail(arrival, error)
-        else:
-            if known not in (None, arrival.entry.stored.digest):
+    def _index(self, batch: list[Arrival]) -> None:
+        """Index arrivals in one transaction and let them go."""
+        known = self._ledger.write(
+            lambda connection: [self._write(connection, arrival) for arrival in batch],
+            synced=any(arrival.synced for arrival in batch),
+        )
+        for arrival, digest in zip(batch, known, strict=True):
+            if digest not in (None, arrival.entry.stored.digest):
                 self._fail(arrival, None)
-        self.let_go(arrival)
+            self.let_go(arrival)
 
-    def _writing(self, arrival: Arrival) -> Callable[[Connection], str | None]:
-        return lambda connection: self._write(connection, arrival)
+    def _index_alone(self, arrival: Arrival) -> None:
+        try:
+            self._index([arrival])
+        except Exception as error:
+            if _heals(error):
+                raise
+            self._fail(arrival, error)
+            self.let_go(arrival)
 
     def settle(self) -> None:
         """Index what was added before.
@@ -186,7 +188,7 @@ class Arrivals:
                 return
             try:
                 self.index(batch)
-            except _DATABASE_ERRORS:
+            except BaseException:
                 self._is_stuck = True
                 with self._changed:
                     self._waiting.extendleft(
@@ -272,6 +274,13 @@ class Arrivals:
         key = self._keyring.secret(SecretName.BLIND_INDEX)
         claimed = f"arrivals\n{entry.institution}\n{entry.header.sop_instance_uid}"
         return hmac.digest(key, claimed.encode(), hashlib.sha256).hex()
+
+
+def _heals(error: Exception) -> bool:
+    """Whether an error has nothing to do with what was to be indexed: a disk is full, say."""
+    if isinstance(error, SQLAlchemyError):
+        return not isinstance(error, _OF_ONE)
+    return isinstance(error, OSError | LedgerClosedError)
 
 
 def _note(arrival: Arrival) -> bytes:
