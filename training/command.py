@@ -74,7 +74,7 @@ def _tell(reference: ModelReference, as_json: bool) -> None:
 
 def _search(model: str, trials: int, data: Path, best: Path | None, as_json: bool) -> None:
     from training.pipeline import Places
-    from training.search import search
+    from training.search import search, told
 
     written = best or Path(f"{Path(model).stem}-best.yaml")
     with ProgressWatch() as watch:
@@ -84,7 +84,8 @@ def _search(model: str, trials: int, data: Path, best: Path | None, as_json: boo
         typer.echo(json.dumps(told))
         return
     typer.echo(
-        f"{found.trials} trials, {found.pruned} pruned; best {found.criterion} {found.score:.4f}. "
+        f"{found.trials} trials, {found.pruned} pruned; best {found.criterion} {found.score:.4f} "
+        f"on the validation part, with {told(found.values)}. "
         f"Train it with `zhuzhen train {found.configuration}`."
     )
 

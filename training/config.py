@@ -237,14 +237,20 @@ def read_content(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is absent or no YAML.
     """
-    return _read(Path(name) if name.endswith(_YAML) else FOLDER / f"{name}.yaml", name)
+    return _read(Path(name) if name.endswith(_YAML) else FOLDER / f"{name}.yaml", name, ())
 
 
-def _read(path: Path, name: str) -> dict[str, Any]:
+def _read(path: Path, name: str, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Read the file at `path`, which is called `name` by the last of `above`, which extends it."""
+    if path.resolve() in above:
+        raise ConfigError(f"{name} extends itself, by way of {above[-1].name}; take one out.")
     if not path.is_file():
+        asked = f", which {above[-1].name} extends" if above else ""
         raise ConfigError(
-            f"There is no training configuration {name!r}; known are {', '.join(available())}. "
-            "A YAML file can be named too."
+            f"There is no file {name}{asked}; it is looked for from the folder of what names it."
+            if name.endswith(_YAML)
+            else f"There is no training configuration {name!r}{asked}; known are "
+            f"{', '.join(available())}. A YAML file can be named too."
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -258,7 +264,7 @@ def _read(path: Path, name: str) -> dict[str, Any]:
         return content
     base = str(base)
     below = path.parent / base if base.endswith(_YAML) else FOLDER / f"{base}.yaml"
-    return laid_over(_read(below, base), content)
+    return laid_over(_read(below, base, (*above, path.resolve())), content)
 
 
 def _located(content: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -4,11 +4,14 @@
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from models.package import EVALUATION, METADATA
 from models.store import RELEASED
+from training.config import available, load_any_config
+from training.provenance import config_digest
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "models.md"
 _OPENING = """# Models
@@ -21,6 +24,15 @@ refused, how it was made.
 
 **Decision support for professionals. None of them is a cleared medical device.**
 """
+_TRACED = """## What the figures stand on
+
+`evaluation.json` of a package says all of this in full, with the versions of the libraries. The
+configuration is the one here that has the digest which the package names; `zhuzhen data manifest
+<data set>` computes the manifest's digest from the data, which `docs/data.md` tells how to obtain;
+`git show <code>` is the code. `make train MODEL=<configuration>` makes the package anew.
+"""
+_SHOWN = 12
+"""Digits of a digest."""
 _KINDS = {
     "radiograph": "radiograph, `POST /v1/recognize`",
     "tile": "tile of a stained slide, `POST /v1/classify-pathology`",
@@ -40,11 +52,39 @@ def page() -> str:
             "|" + "---|" * 11,
             *rows,
             "",
-            "Each is made by one command, `make train MODEL=<name>`, from the configuration in "
-            "`training/configs/` and the data set that `docs/data.md` tells how to obtain.",
+            _TRACED,
+            "| model | configuration | data set | manifest | split | code |",
+            "|" + "---|" * 6,
+            *(_traced(path.parent) for path in found),
             "",
         ]
     )
+
+
+def configuration_of(provenance: Mapping[str, Any]) -> str | None:
+    """Return which configuration here has the digest that a package was made by; None if none."""
+    digests = {config_digest(load_any_config(name)): name for name in available()}
+    return digests.get(provenance["configuration_digest"])
+
+
+def _traced(root: Path) -> str:
+    evaluation = json.loads((root / EVALUATION).read_text(encoding="utf-8"))
+    provenance = evaluation["provenance"]
+    data, name = provenance["data"], configuration_of(provenance)
+    made_by = f"[{name}](../training/configs/{name}.yaml)" if name else "that of the commit"
+    cells = [
+        f"{evaluation['model']} {evaluation['version']}",
+        f"{made_by} `{_short(provenance['configuration_digest'])}`",
+        f"[{data['source']}](../datasets/descriptions/{data['source']}.yaml)",
+        f"`{_short(data['manifest_digest'])}`",
+        f"`{_short(data['split_digest'])}`",
+        f"`{provenance['code']['commit'][:_SHOWN]}`",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:_SHOWN]
 
 
 def _rows(root: Path) -> list[str]:

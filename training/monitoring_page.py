@@ -49,7 +49,8 @@ def write_page(
         judged=any(drift.measures for drift in drifts),
         drifts=[
             (drift, _plot(drift, streams[drift.institution], reference), causes_of(drift.alarms))
-            for drift in drifts
+            # Whoever has little time reads the first one.
+            for drift in sorted(drifts, key=lambda each: not each.alarms)
         ],
         reference_readings=len(reference),
         reference_days=_days_of(reference),
@@ -69,10 +70,9 @@ def _days_of(observations: Sequence[Observation]) -> str:
 
 
 def _plot(drift: Drift, found: Sequence[Observation], reference: Sequence[Observation]) -> str:
-    """Draw the numbers that moved most against the reference; nothing where none was compared."""
-    shown = sorted(
-        (each for each in drift.measures if each.kind != "rate"), key=lambda each: -each.effect
-    )[:_PLOTTED]
+    """Draw the numbers that moved most against the reference; nothing where none did."""
+    moved = [each for each in drift.measures if each.kind != "rate" and each.effect > 0]
+    shown = sorted(moved, key=lambda each: -each.effect)[:_PLOTTED]
     if not shown:
         return ""
     rows = -(-len(shown) // 3)

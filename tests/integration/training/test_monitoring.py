@@ -83,6 +83,9 @@ def test_report_tells_who_moved_and_metrics_show_it(home: Path) -> None:
     assert "device, detector, exposure" in page
     assert "设备、探测器、曝光" in page
     assert f"zhuzhen models rollback {NAME}" in page
+    # Whoever has little time reads the first one.
+    assert page.index("<h2>b: 100 readings") < page.index("<h2>a: 100 readings")
+    assert "Kappa 为扣除偶然后的一致性" in page
     metrics = exposition().decode()
     labels = f'institution="b",measure="",model="{NAME}",version="{VERSION}"'
     assert f"zhuzhen_drift_alarms{{{labels}}} 1.0" in metrics

@@ -1,6 +1,7 @@
 """The packages that the service ships with are what the code and configuration here make."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,18 @@ import pytest
 from monai.bundle import ConfigParser
 from PIL import Image
 
+from datasets.description import load_description
 from models.package import CARD, EVALUATION, METADATA, ModelPackage
 from models.store import RELEASED
 from tests.kermany_samples import made_up_radiograph
 from training.card import render_card
 from training.config import TrainConfig, load_any_config
 from training.packaging import INFERENCE
-from training.provenance import config_digest
+from training.provenance import LIBRARIES, config_digest
 from training.tables.card import render_table_card
 
 PACKAGES = sorted(path.parent for path in RELEASED.glob("*/*/SHA256SUMS"))
+_NO_SUCH_COMMIT = 128
 NAMES = sorted({root.parts[-2] for root in PACKAGES})
 
 
@@ -62,6 +65,23 @@ def test_evaluation_is_of_the_configuration_here(name: str) -> None:
     evaluation = evaluation_of(root)
     assert (evaluation["model"], evaluation["version"]) == (config.name, config.version)
     assert evaluation["provenance"]["configuration_digest"] == config_digest(config)
+
+
+@each_package
+def test_every_figure_leads_to_data_and_code(root: Path) -> None:
+    provenance = evaluation_of(root)["provenance"]
+    data = provenance["data"]
+    assert load_description(data["source"]).sheet["digest"] == data["manifest_digest"]
+    assert provenance["code"]["changed_since"] is False
+    assert set(provenance["libraries"]) == {"python", *LIBRARIES}
+    git = ["git", "merge-base", "--is-ancestor", provenance["code"]["commit"], "HEAD"]
+    try:
+        found = subprocess.run(git, cwd=RELEASED, capture_output=True, check=False).returncode
+    except OSError:
+        pytest.skip("git is not here")
+    if found == _NO_SUCH_COMMIT:
+        pytest.skip("this copy has not the whole history")
+    assert found == 0
 
 
 @each_model

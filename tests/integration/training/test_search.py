@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import yaml
@@ -109,6 +110,13 @@ def test_killed_search_goes_on_as_if_it_was_not(folder: Path, tmp_path: Path) ->
     assert "of 4 trials" in best.read_text("utf-8")
 
 
+def test_first_trials_are_spread_over_the_space() -> None:
+    seeds = [searching.trial_seed(1, finished) for finished in range(4)]
+    drawn = [np.random.RandomState(seed).uniform() for seed in seeds]
+    assert max(drawn) - min(drawn) > 0.4
+    assert min(np.diff(sorted(drawn))) > 0.02
+
+
 def test_command_searches_and_tells_what_to_do_next(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +129,9 @@ def test_command_searches_and_tells_what_to_do_next(
     assert (told["trials"], told["configuration"]) == (1, str(best))
     assert told["values"].keys() == SPACE.keys()
     assert not (tmp_path / "home" / "models").exists()
+    # The same again has nothing to do, and says in words what was best.
+    done = CliRunner().invoke(app, arguments)
+    assert f"with model.knots {told['values']['model.knots']}" in done.stdout
 
 
 def test_lagging_trial_is_pruned(tmp_path: Path) -> None:

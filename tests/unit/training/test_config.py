@@ -78,7 +78,8 @@ def test_nothing_stands_for_an_optional_value(tmp_path: Path) -> None:
         ({"augmentation": ["x"]}, r"augmentation is \['x'\], expected dict"),
         ({"data": {"images": "all"}}, r"data\.images is 'all', expected int"),
         ({"members": {"count": 0}}, "count 0"),
-        ({"extends": "no-such-base"}, "no training configuration 'no-such-base'; known are"),
+        ({"extends": "no-such-base"}, r"'no-such-base', which [a-z]+\.yaml extends; known are"),
+        ({"extends": "gone.yaml"}, r"no file gone\.yaml, which [a-z]+\.yaml extends"),
     ],
 )
 def test_what_is_not_understood_is_named_with_its_place(
@@ -86,6 +87,13 @@ def test_what_is_not_understood_is_named_with_its_place(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         load_config(written(tmp_path, whole() | changes))
+
+
+def test_configuration_that_extends_itself_is_told(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("extends: second.yaml\n", encoding="utf-8")
+    (tmp_path / "second.yaml").write_text("extends: first.yaml\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"first\.yaml extends itself, by way of second\.yaml"):
+        load_config(str(tmp_path / "first.yaml"))
 
 
 @pytest.mark.parametrize("key", ["name", "version", "seed", "input", "package"])
