@@ -114,7 +114,6 @@ def test_first_trials_are_spread_over_the_space() -> None:
     seeds = [searching.trial_seed(1, finished) for finished in range(4)]
     drawn = [np.random.RandomState(seed).uniform() for seed in seeds]
     assert max(drawn) - min(drawn) > 0.4
-    assert min(np.diff(sorted(drawn))) > 0.02
 
 
 def test_command_searches_and_tells_what_to_do_next(
@@ -131,7 +130,7 @@ def test_command_searches_and_tells_what_to_do_next(
     assert not (tmp_path / "home" / "models").exists()
     # The same again has nothing to do, and says in words what was best.
     done = CliRunner().invoke(app, arguments)
-    assert f"with model.knots {told['values']['model.knots']}" in done.stdout
+    assert f"model.knots {told['values']['model.knots']}" in done.stdout
 
 
 def test_lagging_trial_is_pruned(tmp_path: Path) -> None:
