@@ -74,7 +74,8 @@ def _tell(reference: ModelReference, as_json: bool) -> None:
 
 def _search(model: str, trials: int, data: Path, best: Path | None, as_json: bool) -> None:
     from training.pipeline import Places
-    from training.search import search, told
+    from training.search import search
+    from training.search import told as in_words
 
     written = best or Path(f"{Path(model).stem}-best.yaml")
     with ProgressWatch() as watch:
@@ -85,7 +86,7 @@ def _search(model: str, trials: int, data: Path, best: Path | None, as_json: boo
         return
     typer.echo(
         f"{found.trials} trials, {found.pruned} pruned; best {found.criterion} {found.score:.4f} "
-        f"on the validation part, with {told(found.values)}. "
+        f"on the validation part, with {in_words(found.values)}. "
         f"Train it with `zhuzhen train {found.configuration}`."
     )
 
