@@ -37,6 +37,7 @@ def write_page(check: Check, description: Description, path: Path) -> None:
         groups=len({sample.group for sample in seen.samples}),
         problems=[(problem, _strips(seen, problem)) for problem in check.problems],
         counts=_counts(seen, description.labels),
+        features=_features(seen, description),
         ages=_ages(seen),
         shortcuts=[_shortcut(seen, *item) for item in check.shortcuts.items()],
         contacts=_contacts(seen),
@@ -93,6 +94,23 @@ def _counts(seen: Seen, labels: Sequence[str]) -> list[tuple[str, list[tuple[str
         (name, [*counter.most_common(10), *(absent if name.startswith("Label") else [])])
         for name, counter in tables.items()
     ]
+
+
+def _features(seen: Seen, description: Description) -> list[tuple[str, str, str, str, str]]:
+    """Return of each input of a table its name, unit, missing share, middle and range."""
+    rows = []
+    for at, column in enumerate(description.features):
+        known = [v for s in seen.samples if (v := s.features[at]) is not None]
+        missing = f"{1 - len(known) / max(1, len(seen.samples)):.1%}"
+        numbers = [value for value in known if isinstance(value, float)]
+        if numbers:
+            middle = f"{np.median(numbers):.4g}"
+            span = f"{min(numbers):.4g} – {max(numbers):.4g}"
+        else:
+            counts = Counter(str(value) for value in known)
+            middle, span = "".join(name for name, _ in counts.most_common(1)), f"{len(counts)}"
+        rows.append((column.feature.name, column.feature.unit, missing, middle, span))
+    return rows
 
 
 def _group_sizes(seen: Seen) -> Counter[str]:

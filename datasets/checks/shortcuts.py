@@ -85,12 +85,18 @@ def _suspect(seen: Seen, label: str, found: dict[str, Any]) -> list[Problem]:
     together = found["together"]
     if not suspects and (together is None or together < STRONG_AUC):
         return []
-    strength = "" if together is None else f" (all facts together: AUC {together:.2f})"
+    # Of few samples, what tells by itself may be lost in what all facts are learnt together.
+    name, alone = next(iter(found["facts"].items()))
+    by_itself = together is None or abs(alone - 0.5) > abs(together - 0.5)
+    en = (
+        f"{name} alone: AUC {alone:.2f}" if by_itself else f"all facts together: AUC {together:.2f}"
+    )
+    zh = f"仅 {name}：AUC {alone:.2f}" if by_itself else f"全部特征合计：AUC {together:.2f}"
     told = Text(
-        f"Acquisition alone tells {label} from the rest{strength}. A network may learn this and "
+        f"Acquisition alone tells {label} from the rest ({en}). A network may learn this and "
         "not the disease (of stained tissue, colour can be the disease itself): "
         "validate on the shifted part, augment what differs, and look at the site.",
-        f"仅凭采集特征即可区分 {label}{strength}。网络可能学到的是采集差异而非疾病"
+        f"仅凭采集特征即可区分 {label}（{zh}）。网络可能学到的是采集差异而非疾病"
         "（染色组织的颜色可能即为疾病表现）：请在偏移验证集上验证、对差异特征做增强，并核对来源。",
     )
     examples = tuple(f"{name}: AUC {auc:.2f}" for name, auc in list(suspects.items())[:8])

@@ -109,6 +109,9 @@ def test_one_digest_leads_from_the_data_to_the_registry(
     root = home / "models" / made.trained["model"] / made.trained["version"]
     evaluation = json.loads((root / "evaluation.json").read_text("utf-8"))
     assert evaluation["provenance"]["data"]["manifest_digest"] == made.manifest["digest"]
+    if kind == "tiles":
+        (trained_on,) = (home / "training").glob("toy-tiles-0.1.0-*/manifest.parquet")
+        assert read_manifest(trained_on, made.folder).digest == made.manifest["digest"]
     told = (root / "evaluation.json").read_text("utf-8") + (root / "docs/README.md").read_text(
         "utf-8"
     )

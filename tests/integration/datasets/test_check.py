@@ -14,10 +14,14 @@ import pytest
 from PIL import Image
 
 from datasets.checks import Check, Severity
+from datasets.checks.page import write_page
 from datasets.checks.run import check
+from datasets.description import load_description
 from datasets.reading import read
 from models.errors import DataError
 from tests.kermany_samples import made_up_radiograph
+from tests.toy_people import write_toy_people
+from tests.toy_tiles import write_toy_tiles
 
 DESCRIPTION = """
 name: clinic
@@ -192,3 +196,23 @@ def test_door_writes_the_report_and_gives_the_status(clinic: Path) -> None:
     assert text.count('src="data:image/') > 4
     assert "暂不可用于训练" in text
     assert "5.png" in text
+
+
+def test_page_of_a_table_tells_what_its_inputs_are(tmp_path: Path) -> None:
+    write_toy_people(tmp_path, 170)
+    name = str(tmp_path / "toy_people.yaml")
+    found = check(name, tmp_path)
+    write_page(found, load_description(name), tmp_path / "page.html")
+    page = " ".join((tmp_path / "page.html").read_text(encoding="utf-8").split())
+    # Every seventeenth pressure is missing.
+    assert '<td>sbp_mmhg</td><td>mm[Hg]</td><td class="n">5.9%</td>' in page
+    assert '<td>sex</td><td></td><td class="n">0.0%</td>' in page
+
+
+def test_what_gives_the_class_away_by_itself_is_told_by_name(tmp_path: Path) -> None:
+    write_toy_tiles(tmp_path, 32)
+    found = check(str(tmp_path / "toy_tiles.yaml"), tmp_path)
+    (suspect,) = [each for each in found.problems if each.kind == "shortcut_suspects"]
+    # Of so few tiles a model of all facts together learns nothing.
+    assert "gradient alone: AUC 1.00)" in suspect.told.en
+    assert "AUC 1.00）" in suspect.told.zh
