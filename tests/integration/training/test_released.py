@@ -110,7 +110,9 @@ def test_monai_runs_the_released_bundle(root: Path, tmp_path: Path) -> None:
     parser.read_meta(str(root / METADATA))
     parser["bundle_root"] = str(root)
     parser["image_path"] = str(tmp_path / "radiograph.png")
-    logits, activation_map, embedding = parser.get_parsed_content("outputs")
+    logits, activation_map, embedding, *of_members = parser.get_parsed_content("outputs")
     assert logits.shape == (1, len(ModelPackage.load(root).labels))
     assert activation_map.shape[:2] == logits.shape
     assert np.isfinite(embedding).all()
+    for each in of_members:
+        np.testing.assert_allclose(each.mean(axis=1), logits, atol=1e-5)
