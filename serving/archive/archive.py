@@ -194,7 +194,7 @@ class Archive:
             if behind:
                 self._arrivals.add(arrival)
             return Receipt(Kept.NEW, entry.header, entry.stored.digest)
-        self._arrivals.let_go(arrival)
+        self._arrivals.end([arrival])
         if known == entry.stored.digest:
             return Receipt(Kept.SAME, entry.header, known)
         conflict = _conflict()

@@ -163,6 +163,13 @@ class Arrivals:
         for arrival, digest in zip(batch, known, strict=True):
             if digest not in (None, arrival.entry.stored.digest):
                 self._fail(arrival, None)
+        self.end(batch)
+
+    def end(self, arrivals: Iterable[Arrival]) -> None:
+        """Let go what lies in its place, and has an entry of its own or needs none."""
+        ended = list(arrivals)
+        self._objects.sync_places(each.entry.stored.digest for each in ended if each.synced)
+        for arrival in ended:
             self.let_go(arrival)
 
     def _index_alone(self, arrival: Arrival) -> None:
@@ -172,7 +179,7 @@ class Arrivals:
             if _heals(error):
                 raise
             self._fail(arrival, error)
-            self.let_go(arrival)
+            self.end([arrival])
 
     def settle(self) -> None:
         """Index what was added before.

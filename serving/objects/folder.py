@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -65,6 +65,10 @@ class Shelf(Protocol):
         """
         ...
 
+    def sync_places(self, names: Iterable[str]) -> None:
+        """Make durable that objects were placed under `names`."""
+        ...
+
     def let_go(self, held: str) -> None:
         """Hold nothing under that name any more."""
         ...
@@ -100,7 +104,7 @@ class Draft(Protocol):
         ...
 
     def sync(self) -> None:
-        """Make durable what was placed, and held."""
+        """Make durable what was placed or, if it is held, what is held; see `sync_places`."""
         ...
 
     def discard(self) -> None:
@@ -172,6 +176,11 @@ class FolderShelf:
         draft.replace(target)
         draft.unlink(missing_ok=True)
         _sync(target.parent)
+
+    def sync_places(self, names: Iterable[str]) -> None:
+        """Make durable that objects were placed under `names`."""
+        for folder in {self.path_of(name).parent for name in names}:
+            _sync(folder)
 
     def let_go(self, held: str) -> None:
         """Hold nothing under that name any more."""
@@ -258,16 +267,14 @@ class FolderDraft:
         self._rename(name)
 
     def sync(self) -> None:
-        """Make durable what was placed, and held.
+        """Make durable what was placed or held; see `Draft.sync`.
 
         A journaling file system writes the new name with the new file, so that the second sync has
         nothing left to do there; elsewhere it is needed.
         """
         os.fsync(self._open)
         self._close()
-        _sync(Path(self._path).parent)
-        if self._is_held:
-            _sync(self._shelf.holding)
+        _sync(self._shelf.holding if self._is_held else Path(self._path).parent)
 
     def discard(self) -> None:
         """Forget it, unless it was kept."""

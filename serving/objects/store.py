@@ -156,6 +156,10 @@ class ObjectStore:
         except FileNotFoundError:
             raise ObjectNotFoundError("No object is held under that name any more.") from None
 
+    def sync_places(self, digests: Iterable[str]) -> None:
+        """Make durable that objects of those digests, which were held when synced, were placed."""
+        self._shelf.sync_places(map(self.name_of, digests))
+
     def let_go(self, held: str) -> None:
         """Hold nothing under that name any more."""
         self._shelf.let_go(held)
@@ -312,7 +316,7 @@ class ObjectWriter:
         self._draft.place(self._store.name_of(stored.digest))
 
     def sync(self) -> None:
-        """Make durable what was placed."""
+        """Make durable what was placed; if it is held, that it is (see `sync_places`)."""
         self._draft.sync()
 
     def discard(self) -> None:
