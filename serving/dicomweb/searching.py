@@ -97,7 +97,7 @@ class Finder:
             query = select(STUDIES.c.id, STUDIES.c.attributes).where(
                 STUDIES.c.institution == self._institution, STUDIES.c.study_uid == path["study"]
             )
-            with self._archive.engine.connect() as connection:
+            with self._archive.reading() as connection:
                 row = connection.execute(query).one_or_none()
             if row is not None:
                 attributes = unsealed(self._archive.keyring, row.attributes, STUDIES)

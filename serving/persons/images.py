@@ -1,9 +1,11 @@
 """A person's studies in the archive: instances, and the pre-reads of them."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from sqlalchemy import Connection, Engine, delete, select
 
+from serving.archive import Archive
 from serving.archive.entries import PATIENT_ID, unsealed
 from serving.archive.tables import EXPECTED, INSTANCES, QUARANTINE, SERIES, STUDIES
 from serving.fetching.tables import FETCHES
@@ -30,6 +32,7 @@ class ArchivedImages:
 
     def export(self, person: Person) -> Iterator[Copy]:
         """Yield every instance as a DICOM file and every pre-read as JSON."""
+        self._settle()
         with self._engine.connect() as connection:
             studies = self._studies(connection, person)
             instances, answers = _instances(connection, studies), _answers(connection, studies)
@@ -43,6 +46,7 @@ class ArchivedImages:
 
         An object that another record has, too, stays for that one.
         """
+        self._settle()
         with self._engine.connect() as connection:
             studies = self._studies(connection, person)
             found = [*_instances(connection, studies), *_answers(connection, studies)]
@@ -54,6 +58,11 @@ class ArchivedImages:
             _forget_fetching(connection, person.institution, studies)
             connection.execute(delete(STUDIES).where(STUDIES.c.id.in_(studies)))
         return len(found)
+
+    def _settle(self) -> None:
+        """Have in the index what was acknowledged by now, by whichever process."""
+        with closing(Archive(self._engine, self._objects, self._keyring)) as archive:
+            archive.settle()
 
     def _studies(self, connection: Connection, person: Person) -> list[int]:
         index = blind_index(self._keyring, person.number, PATIENT_ID)

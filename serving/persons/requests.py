@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from serving.access import Access
 from serving.audit import Outcome
 from serving.persons.person import Person, PersonalRecords
+from serving.records import empty_log
 
 
 def export_person(
@@ -42,6 +43,7 @@ def erase_person(
     access.require(person.target)
     access.settle()
     removed = {part.name: part.erase(person) for part in parts}
+    empty_log(access.guard.engine)
     access.note_result(Outcome.ALLOWED, f"removed-{sum(removed.values())}", person.target)
     access.settle()
     return removed

@@ -11,6 +11,7 @@ from serving.records.database import (
     Reader,
     Writer,
     database_url,
+    empty_log,
     open_engine,
     writing,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "UtcDateTime",
     "Writer",
     "database_url",
+    "empty_log",
     "is_out_of_space",
     "open_engine",
     "upgrade",

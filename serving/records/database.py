@@ -185,6 +185,15 @@ class Reader:
             self._idle.pop().close()
 
 
+def empty_log(engine: Engine) -> None:
+    """On SQLite, take what was deleted out of the write-ahead log, too, which keeps pages as they
+    were until it needs their place. (PostgreSQL recycles its own.)
+    """
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _set_up_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     # Readers and the writer do not wait for each other.

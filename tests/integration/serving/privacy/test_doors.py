@@ -14,6 +14,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from models.store import home
 from serving.attached import AttachedService
 from serving.audit.opening import audit_engine
 from serving.audit.queries import Criteria, find_events
@@ -237,6 +238,28 @@ def test_an_erasure_waits_for_the_hold_to_be_lifted(ask: Speaker, number: str) -
         ("POST:/v1/persons/erasure", "allowed", None),
         ("POST:/v1/persons/erasure", "allowed", "removed-1"),
     ]
+
+
+def test_an_erased_study_is_in_no_file(ask: Speaker, number: str) -> None:
+    def erased() -> int:
+        whose = {"identifier": number}
+        answer = ask(Role.ADMINISTRATOR, "POST", "/v1/persons/erasure", json=whose)
+        return int(answer.json()["removed"]["images"])
+
+    def holders(uid: str) -> set[str]:
+        files = [path for path in home().rglob("*") if path.is_file()]
+        return {path.name for path in files if uid.encode() in path.read_bytes()}
+
+    # What was only just acknowledged is the person's, too.
+    path = f"/dicom-web/studies/{store(ask, number).StudyInstanceUID}/metadata"
+    assert erased() == 1
+    assert ask(Role.SYSTEM, "GET", path).status_code == 404
+
+    uid = store(ask, number).StudyInstanceUID
+    assert ask(Role.SYSTEM, "GET", f"/dicom-web/studies/{uid}/metadata").status_code == 200
+    assert holders(uid)
+    assert erased() == 1
+    assert holders(uid) == set()
 
 
 def test_no_other_issuer_leads_around_a_hold(ask: Speaker, number: str) -> None:
