@@ -142,21 +142,20 @@ def _keyring(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
         yield Check("keyring", State.OK, Text("The keyring opens.", "密钥环可正常打开。"))
 
 
+_NOT_ENCRYPTED = Text(
+    "The connection to PostgreSQL is not encrypted for certain: add ?sslmode=verify-full to "
+    "ZHUZHEN_DATABASE_URL.",
+    "与 PostgreSQL 的连接未强制加密：请在地址后加 ?sslmode=verify-full。",
+)
+
+
 def _database(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
     url = database_url(environment, home)
     parsed = make_url(url)
     remote = parsed.get_backend_name() == "postgresql" and (parsed.host or "") not in _LOCAL
     mode = parsed.query.get("sslmode")
     if remote and mode not in ("require", "verify-ca", "verify-full"):
-        yield Check(
-            "database",
-            State.ERROR,
-            Text(
-                "The connection to PostgreSQL is not encrypted for certain: add "
-                "?sslmode=verify-full to ZHUZHEN_DATABASE_URL.",
-                "与 PostgreSQL 的连接未强制加密：请在地址后加 ?sslmode=verify-full。",
-            ),
-        )
+        yield Check("database", State.ERROR, _NOT_ENCRYPTED)
         return
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
         yield Check(

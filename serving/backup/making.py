@@ -1,8 +1,8 @@
 """Making a backup while the service runs.
 
 One tar file: a copy of the records and of the audit record, the encrypted objects as they lie, the
-wrapped keys, and a manifest with the digest of each. The master key is not in it: whoever finds the
-file can open neither objects nor sealed columns. Keep that key elsewhere.
+wrapped keys, and a signed manifest with the digest of each. The master key is not in it: whoever
+finds the file can open neither objects nor sealed columns. Keep that key elsewhere.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from serving.backup import manifest
 from serving.backup.databases import copy_database, is_sqlite
 from serving.backup.manifest import Manifest, digest_of_file
 from serving.objects.folder import FolderShelf
+from serving.privacy import open_keyring
 from serving.records import database_url
 
 
@@ -88,10 +89,15 @@ def _write(fresh: Path, scratch: Path, place: Path) -> Manifest:
             sha256=digests,
         )
         content = made.as_json()
-        entry = tarfile.TarInfo(manifest.NAME)
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
+        _add_content(tar, manifest.NAME, content)
+        _add_content(tar, manifest.SEAL, manifest.seal(content, open_keyring()))
     return made
+
+
+def _add_content(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
 
 
 def _held(shelf: FolderShelf, scratch: Path) -> Iterator[Path]:

@@ -63,7 +63,8 @@ def restore_backup(source: Path, actor: str) -> Restored:
                 "database; set ZHUZHEN_DATABASE_URL to one of that kind."
             )
         # Before anything is put in place: a backup that cannot be opened is of no use.
-        Keyring(folder / manifest.KEYRING, load_master_keys(place, create=False))
+        keyring = Keyring(folder / manifest.KEYRING, load_master_keys(place, create=False))
+        _require_seal(source, folder, keyring)
         _put_in_place(folder, place, url)
     lost = _settle_anchor(place, listed)
     return Restored(listed.created_at, len(listed.sha256), _record(actor, lost), lost)
@@ -85,7 +86,24 @@ def _unpack(source: Path, folder: Path) -> Manifest:
         path = folder / name
         if not path.is_file() or digest_of_file(path) != digest:
             raise RestoreError(f"{name} in the backup is missing or was changed.")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if there - {*listed.sha256, manifest.NAME, manifest.SEAL}:
+        raise RestoreError(
+            f"{source.name} holds files that its manifest does not list; expected one that zhuzhen "
+            "backup wrote."
+        )
     return listed
+
+
+def _require_seal(source: Path, folder: Path, keyring: Keyring) -> None:
+    seal = folder / manifest.SEAL
+    content = (folder / manifest.NAME).read_bytes()
+    if not seal.is_file() or not manifest.is_sealed(content, seal.read_bytes(), keyring):
+        raise RestoreError(
+            f"The manifest of {source.name} is not sealed by the installation whose keys it holds: "
+            "somebody else made or changed this backup. Restore another one, and find out who can "
+            "write to where backups are kept."
+        )
 
 
 def _put_in_place(folder: Path, place: Path, url: str) -> None:

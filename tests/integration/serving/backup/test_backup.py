@@ -1,8 +1,11 @@
 """An installation that is gone comes back from one file, with proof that it is whole."""
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +141,36 @@ def test_a_damaged_backup_changes_nothing(sqlite_home: Path, tmp_path: Path, dam
         restore_backup(target, "operator:0")
     assert [path.name for path in sqlite_home.iterdir()] == ["keys"]
     assert not (tmp_path / "outside.py").exists()
+
+
+@pytest.mark.parametrize("planted", ["records", "records, no seal", "a file more"])
+def test_what_somebody_planted_in_a_backup_is_not_restored(
+    sqlite_home: Path, tmp_path: Path, planted: str
+) -> None:
+    fill_installation()
+    target, folder = tmp_path / "backup.tar", tmp_path / "opened"
+    make_backup(target)
+    with tarfile.open(target) as tar:
+        tar.extractall(folder, filter="data")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if planted == "a file more":
+        (folder / "planted").write_bytes(b"planted")
+    else:
+        with contextlib.closing(sqlite3.connect(folder / "records.database")) as records:
+            records.execute("UPDATE institutions SET name = 'planted'")
+            records.commit()
+        content = (folder / "records.database").read_bytes()
+        manifest["sha256"]["records.database"] = hashlib.sha256(content).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    if planted == "records, no seal":
+        (folder / "manifest.seal").unlink()
+    with tarfile.open(target, "w") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    wipe_installation(sqlite_home)
+    with pytest.raises(RestoreError, match="does not list" if "more" in planted else "not sealed"):
+        restore_backup(target, "operator:0")
+    assert [path.name for path in sqlite_home.iterdir()] == ["keys"]
 
 
 def test_a_backup_under_another_master_key_is_told(sqlite_home: Path, tmp_path: Path) -> None:
