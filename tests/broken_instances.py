@@ -160,9 +160,9 @@ def _exactly(peer: socket.socket, count: int) -> bytes:
     return data
 
 
-ANSWERS = {f"C-STORE {status:04X}" for status in (0, 0xA700, 0xA900, 0xC000, 0xC111, 0x0122)} | {
-    f"STOW {status}" for status in (200, 202, 400, 409, 415)
-}
+ANSWERS = {
+    f"C-STORE {status:04X}" for status in (0, 0xA700, 0xA900, 0xC000, 0xC111, 0xC112, 0x0122)
+} | {f"STOW {status}" for status in (200, 202, 400, 409, 415)}
 """What may be answered to a mutant."""
 _SENDERS = 4
 _NODE = """

@@ -20,7 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from serving.archive.arrivals import Arrival, Arrivals
 from serving.archive.early import EarlyFile
-from serving.archive.entries import Entry, Quarantined, insert_instance, insert_quarantined
+from serving.archive.entries import (
+    Entry,
+    Quarantined,
+    insert_instance,
+    insert_quarantined,
+    other_patient,
+)
 from serving.archive.errors import InstanceRefusedError, Refusal
 from serving.archive.file_meta import file_meta
 from serving.archive.header import InstanceHeader, is_uid, read_instance_header
@@ -185,22 +191,23 @@ class Archive:
             writer.place(entry.stored)
             if synced:
                 writer.sync()
-            if known is None and not behind:
+            is_new = known.digest is None and not known.is_of_other_patient
+            if is_new and not behind:
                 self._arrivals.index([arrival])
         except BaseException:
             self._arrivals.let_go(arrival)
             raise
-        if known is None:
+        if is_new:
             if behind:
                 self._arrivals.add(arrival)
             return Receipt(Kept.NEW, entry.header, entry.stored.digest)
         self._arrivals.end([arrival])
-        if known == entry.stored.digest:
-            return Receipt(Kept.SAME, entry.header, known)
-        conflict = _conflict()
-        _identify(conflict, entry.header)
-        self._set_apart(arrival, conflict)
-        raise conflict
+        if known.digest == entry.stored.digest:
+            return Receipt(Kept.SAME, entry.header, entry.stored.digest)
+        refused = other_patient() if known.is_of_other_patient else _conflict()
+        _identify(refused, entry.header)
+        self._set_apart(arrival, refused)
+        raise refused
 
     def _insert(self, connection: Connection, arrival: Arrival) -> str | None:
         return insert_instance(

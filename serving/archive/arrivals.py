@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from serving.archive.entries import Entry, find_digest
+from serving.archive.entries import Entry, find_digest, is_of_other_patient
 from serving.archive.errors import InstanceRefusedError
 from serving.archive.file_meta import data_set_offset
 from serving.archive.header import read_instance_header
@@ -56,6 +56,16 @@ class Arrival:
     reopens: bool
     synced: bool
     """Whether its place in the index is to outlive a loss of power before it is let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the index says of an arrival."""
+
+    digest: str | None
+    """Of the instance that has its UID already."""
+    is_of_other_patient: bool
+    """Whether its study is another patient's."""
 
 
 Write = Callable[[Connection, Arrival], str | None]
@@ -115,14 +125,18 @@ class Arrivals:
         self._ours.add(arrival.held)
         return arrival
 
-    def known(self, arrival: Arrival) -> str | None:
-        """Return the digest of the instance in the index that has the UID, None without one."""
+    def known(self, arrival: Arrival) -> Known:
+        """Return what the index says of the UID and of the study."""
         entry = arrival.entry
-        return self._reader.read(
-            lambda connection: find_digest(
-                connection, entry.institution, entry.header.sop_instance_uid
-            )
-        )
+
+        def look(connection: Connection) -> Known:
+            uid = entry.header.sop_instance_uid
+            digest = find_digest(connection, entry.institution, uid)
+            if digest is not None:
+                return Known(digest, is_of_other_patient=False)
+            return Known(None, is_of_other_patient(connection, self._keyring, entry))
+
+        return self._reader.read(look)
 
     def let_go(self, arrival: Arrival) -> None:
         """Give up the claim to a UID."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from serving.archive.errors import InstanceRefusedError, Refusal
 from serving.archive.header import Attributes, InstanceHeader
 from serving.archive.places import Place, Places
 from serving.archive.tables import (
@@ -25,10 +26,17 @@ _STUDY, _SERIES, _INSTANCE = "archive_studies", "archive_series", "archive_insta
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 PATIENT_ID, ACCESSION_NUMBER = "archive.patient_id", "archive.accession_number"
 """Contexts of the blind indexes."""
+_PATIENT = "00100020"
 _DIGEST_OF = Prepared(
     select(INSTANCES.c.digest).where(
         INSTANCES.c.institution == bindparam("institution"),
         INSTANCES.c.sop_instance_uid == bindparam("sop_instance_uid"),
+    )
+)
+_PATIENT_OF = Prepared(
+    select(STUDIES.c.patient_index).where(
+        STUDIES.c.institution == bindparam("institution"),
+        STUDIES.c.study_uid == bindparam("study_uid"),
     )
 )
 _INSERT = Prepared(
@@ -74,12 +82,16 @@ def insert_instance(
     """Add an instance; return None, or the digest of the one that has its UID already.
 
     A new instance of a study that was complete opens the study anew if it `reopens`.
+
+    Raises:
+        InstanceRefusedError: its study is another patient's.
     """
     header = entry.header
     known = find_digest(connection, entry.institution, header.sop_instance_uid)
     if known is not None:
         return known
-    key = (entry.institution, header.study_uid, header.series_uid)
+    patient = text_of(header.study, _PATIENT)
+    key = (entry.institution, header.study_uid, header.series_uid, patient)
     place = places.touch(connection, key, entry.source, now) if reopens else None
     if place is None:
         study_id = _study(connection, keyring, entry, now, reopens=reopens)
@@ -109,6 +121,31 @@ def find_digest(connection: Connection, institution: str, sop_instance_uid: str)
         connection, {"institution": institution, "sop_instance_uid": sop_instance_uid}
     ).fetchone()
     return None if found is None else str(found[0])
+
+
+def other_patient() -> InstanceRefusedError:
+    """Return what refuses an instance whose study is another patient's."""
+    return InstanceRefusedError(
+        Refusal.OTHER_PATIENT,
+        "Its study is known here as another patient's, by the Patient ID; this one is in "
+        "quarantine. Correct the Patient ID or the Study Instance UID, and send it again.",
+    )
+
+
+def is_of_other_patient(connection: Connection, keyring: Keyring, entry: Entry) -> bool:
+    """Whether the study of `entry` is known, as another patient's."""
+    found = _PATIENT_OF.run(
+        connection,
+        {"institution": entry.institution, "study_uid": entry.header.study_uid},
+    ).fetchone()
+    return found is not None and _differs(keyring, str(found[0]), entry.header)
+
+
+def _differs(keyring: Keyring, index: str, header: InstanceHeader) -> bool:
+    """Whether the patient of a study is another one; one that is not stated is none."""
+    patient = text_of(header.study, _PATIENT)
+    allowed = (blind_index(keyring, patient, PATIENT_ID), blind_index(keyring, "", PATIENT_ID))
+    return bool(patient) and index not in allowed
 
 
 def known_instances(connection: Connection, institution: str, study_uid: str) -> dict[str, str]:
@@ -201,7 +238,7 @@ def _study(
         "institution": entry.institution,
         "study_uid": entry.header.study_uid,
         "study_date": _plain(attributes, "00080020", 8),
-        "patient_index": blind_index(keyring, text_of(attributes, "00100020"), PATIENT_ID),
+        "patient_index": blind_index(keyring, text_of(attributes, _PATIENT), PATIENT_ID),
         "accession_index": blind_index(keyring, text_of(attributes, "00080050"), ACCESSION_NUMBER),
         "attributes": sealed(keyring, attributes, _STUDY),
         "source": entry.source,
@@ -227,8 +264,11 @@ def _study(
     found = statement.on_conflict_do_update(
         index_elements=["institution", "study_uid"],
         set_=opened if reopens else {"institution": entry.institution},
-    ).returning(STUDIES.c.id)
-    return int(connection.execute(found).scalar_one())
+    ).returning(STUDIES.c.id, STUDIES.c.patient_index)
+    row = connection.execute(found).one()
+    if _differs(keyring, row.patient_index, entry.header):
+        raise other_patient()
+    return int(row.id)
 
 
 def _series(connection: Connection, keyring: Keyring, header: InstanceHeader, study_id: int) -> int:

@@ -18,6 +18,8 @@ class Refusal(StrEnum):
     """The transfer syntax is one that is not decoded here."""
     OTHER_STUDY = "other_study"
     """The instance belongs to another study than the one it was stored under."""
+    OTHER_PATIENT = "other_patient"
+    """The study is known, and is another patient's by the Patient ID."""
     OUT_OF_SPACE = "out_of_space"
     """There is no room left to keep it."""
 

@@ -10,8 +10,8 @@ from serving.records import Prepared
 
 _MOST = 4096
 
-Key = tuple[str, str, str]
-"""Institution, Study and Series Instance UID."""
+Key = tuple[str, str, str, str]
+"""Institution, Study and Series Instance UID, and Patient ID."""
 
 _TOUCH = Prepared(
     update(STUDIES)
@@ -56,7 +56,7 @@ class Places:
         place = self._places.get(key)
         if place is None:
             return None
-        institution, study_uid, series_uid = key
+        institution, study_uid, series_uid, _ = key
         touched = _TOUCH.run(
             connection,
             {

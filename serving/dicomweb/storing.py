@@ -33,8 +33,15 @@ _FAILURE_REASONS = {
     Refusal.NOT_UNDERSTOOD: 0xC000,
     Refusal.SYNTAX_NOT_READ: 0xC122,
     Refusal.CONFLICT: 0xC111,
+    Refusal.OTHER_PATIENT: 0xC112,
 }
-"""PS3.18 table I.2-2, and for a conflict a code of the range that is free for errors."""
+"""PS3.18 table I.2-2, and for conflicts codes of the range that is free for errors."""
+_CONFLICTS = {
+    Refusal.CONFLICT,
+    Refusal.OTHER_PATIENT,
+    Refusal.OTHER_STUDY,
+    Refusal.NOT_AS_ANNOUNCED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +182,7 @@ def _status(stored: list[Receipt], refused: list[InstanceRefusedError]) -> int:
         return HTTPStatus.INSUFFICIENT_STORAGE
     if kinds == {Refusal.SYNTAX_NOT_READ}:
         return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    if kinds & {Refusal.CONFLICT, Refusal.OTHER_STUDY, Refusal.NOT_AS_ANNOUNCED}:
+    if kinds & _CONFLICTS:
         return HTTPStatus.CONFLICT
     return HTTPStatus.BAD_REQUEST
 

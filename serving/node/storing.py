@@ -14,15 +14,16 @@ from serving.node.access import Gatekeeper
 from serving.routing import Node, Source
 
 _LOG = logging.getLogger("zhuzhen.node")
-_CONFLICT = 0xC111
+_CONFLICT, _OTHER_PATIENT = 0xC111, 0xC112
 _STATUS: Mapping[Refusal, int] = {
     Refusal.NOT_UNDERSTOOD: Status.CANNOT_UNDERSTAND,
     Refusal.SYNTAX_NOT_READ: Status.CANNOT_UNDERSTAND,
     Refusal.NOT_AS_ANNOUNCED: Status.SOP_CLASS_MISMATCH,
     Refusal.CONFLICT: _CONFLICT,
+    Refusal.OTHER_PATIENT: _OTHER_PATIENT,
     Refusal.OUT_OF_SPACE: Status.OUT_OF_RESOURCES,
 }
-"""PS3.4 table B.2-1. A conflict is one of the codes Cxxx that the provider may choose."""
+"""PS3.4 table B.2-1. Conflicts are among the codes Cxxx that the provider may choose."""
 
 
 class Storing:

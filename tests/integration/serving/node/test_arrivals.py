@@ -175,6 +175,40 @@ def test_another_one_with_its_uid_is_refused_before_it_is_in_the_index(archive: 
     assert apart == ["conflict"]
 
 
+def in_one_study(*patients: str) -> list[bytes]:
+    study = generate_uid()
+    return [encoded(instance(StudyInstanceUID=study, PatientID=each)) for each in patients]
+
+
+def test_what_comes_into_another_patients_study_is_refused(archive: Archive) -> None:
+    first, other, again, unnamed = in_one_study("A-1", "B-2", "A-1", "")
+    assert arrive(archive, first) is Kept.NEW
+    archive.settle()
+    with pytest.raises(InstanceRefusedError) as caught:
+        arrive(archive, other)
+    assert caught.value.refusal is Refusal.OTHER_PATIENT
+    assert [arrive(archive, each) for each in (again, unnamed)] == [Kept.NEW] * 2
+    with archive.reading() as connection:
+        assert len(indexed(connection)) == 3
+        apart = connection.execute(select(QUARANTINE.c.reason)).scalars().all()
+    assert apart == ["other_patient"]
+
+
+def test_two_patients_who_come_into_one_study_at_once_are_kept_apart(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with contextlib.closing(open_archive(engine, tmp_path)) as archive:
+        with index_busy(engine):
+            sent = in_one_study("A-1", "B-2", "A-1")
+            assert [arrive(archive, each) for each in sent] == [Kept.NEW] * 3
+        with archive.reading() as connection:
+            assert len(indexed(connection)) == 2
+            (study,) = connection.execute(select(STUDIES))
+            apart = connection.execute(select(QUARANTINE.c.reason)).scalars().all()
+    assert study.instances == 2
+    assert apart == ["other_patient"]
+
+
 def test_one_of_many_with_a_uid_is_acknowledged_in_all_processes(
     engine: Engine, tmp_path: Path
 ) -> None:

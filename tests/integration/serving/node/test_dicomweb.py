@@ -258,6 +258,18 @@ def test_an_instance_of_another_study_is_a_conflict(http: httpx.Client) -> None:
     assert answer.headers["content-type"] == "application/dicom+json"
 
 
+def test_an_instance_of_another_patient_is_a_conflict(http: httpx.Client) -> None:
+    first = instance(PatientID="A-1")
+    other = instance(PatientID="B-2", StudyInstanceUID=first.StudyInstanceUID)
+    body, headers = related(file_of(first))
+    assert http.post("/dicom-web/studies", content=body, headers=headers).status_code == 200
+    body, headers = related(file_of(other))
+    answer = http.post("/dicom-web/studies", content=body, headers=headers)
+    assert answer.status_code == 409
+    found = Dataset.from_json(answer.json())
+    assert [each.FailureReason for each in found.FailedSOPSequence] == [0xC112]
+
+
 def test_nothing_is_told_without_a_credential(node: RunningNode, study: list[Dataset]) -> None:
     for path in ("/dicom-web/studies", f"/dicom-web/studies/{study[0].StudyInstanceUID}"):
         assert httpx.get(node.service.url + path, trust_env=False).status_code == 401
