@@ -205,6 +205,7 @@ async def _confirm(request: Request) -> Response:
     except accounts.LoginRefusedError as error:
         access.note_result(audit.Outcome.FAILED, error.reason)
         raise Problem(HTTPStatus.FORBIDDEN, str(error)) from None
+    access.guard.credentials.forget()
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

@@ -291,7 +291,7 @@ def enrol_second_factor(engine: Engine, account_id: str, password: str, now: dat
 
 
 def confirm_second_factor(engine: Engine, account_id: str, code: str, now: datetime) -> None:
-    """Make the second factor count from now on.
+    """Make the second factor count from now on, and end the sessions that were begun without it.
 
     Raises:
         LoginRefusedError: the code is not right.
@@ -301,6 +301,7 @@ def confirm_second_factor(engine: Engine, account_id: str, code: str, now: datet
         if account is None or not _use_code(account, code, now):
             raise LoginRefusedError("code", account_id)
         account.totp_confirmed = True
+        _end_sessions(session, account_id)
 
 
 def remove_second_factor(engine: Engine, name: str) -> Account:

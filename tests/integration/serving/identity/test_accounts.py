@@ -12,7 +12,9 @@ from sqlalchemy import Engine, text
 from serving.identity import accounts
 from serving.identity.account_records import Account
 from serving.identity.accounts import AccountError, LoginRefusedError
+from serving.identity.errors import CredentialRefusedError
 from serving.identity.passwords import PasswordRefusedError
+from serving.identity.sessions import begin_session, verify_session
 from serving.policy import Action, Role
 
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
@@ -157,9 +159,13 @@ def test_a_second_factor_counts_once_it_was_confirmed(engine: Engine) -> None:
     totp = pyotp.TOTP(parse_qs(urlsplit(uri).query)["secret"][0])
     log_in(engine, right)
 
+    before = begin_session(engine, account.id, NOW).token
     with pytest.raises(LoginRefusedError):
         accounts.confirm_second_factor(engine, account.id, "000000", NOW)
+    verify_session(engine, before, NOW)
     accounts.confirm_second_factor(engine, account.id, totp.at(NOW), NOW)
+    with pytest.raises(CredentialRefusedError):
+        verify_session(engine, before, NOW)
 
     later = NOW + timedelta(minutes=1)
     assert refused(engine, right, now=later) == "code"
