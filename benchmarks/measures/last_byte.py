@@ -17,7 +17,7 @@ from sqlalchemy import select
 from benchmarks.bench import Bench, open_session
 from benchmarks.figures import Figure, Section
 from benchmarks.receivers import dcmtk_program, orthanc, zhuzhen_node
-from benchmarks.relay import Relay
+from benchmarks.relay import Relay, Turn
 from benchmarks.rounds import Spread
 from serving.archive.tables import STUDIES
 from serving.jobs.tables import JOBS, PRE_READS
@@ -138,11 +138,21 @@ def _passages(bench: Bench, count: int, relays: Relays, pacs: httpx.Client) -> l
         _send(relays.inward, file)
         _wait_for(pacs, (number + 1) * objects)
         # The first answer is to the request for the association.
-        stored, sent = relays.inward.exchanges()[1], relays.outward.exchanges()[objects]
+        stored, sent = _answer(relays.inward, 1), _answer(relays.outward, objects)
         passages.append(
             Passage(study_uid, stored.last_byte_at, stored.answered_at, sent.answered_at, alone_s())
         )
     return passages
+
+
+def _answer(relay: Relay, number: int) -> Turn:
+    """Return an answer of the last connection; the PACS has an object before it says so."""
+    give_up = time.monotonic() + _LONGEST_S
+    while len(found := relay.exchanges()) <= number:
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"{len(found)} answers passed the relay; expected {number + 1}")
+        time.sleep(0.01)
+    return found[number]
 
 
 def _stages(passages: Sequence[Passage], home: Path) -> Mapping[str, list[float]]:

@@ -17,6 +17,7 @@ asked is answered 503.
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -24,6 +25,9 @@ from typing import Protocol
 
 from models.errors import ZhuzhenError
 from serving.audit.events import AuditEvent
+
+AWAKE_S = 1.0
+"""Seconds without an event after which the threads of a recorder sleep."""
 
 
 class AuditUnavailableError(ZhuzhenError):
@@ -137,8 +141,8 @@ class Batch:
 class Intake:
     """The queue between callers and the one thread that writes.
 
-    The writer is woken for what somebody waits for. After it has written it looks by itself once
-    more, and sleeps if nothing has come: only then does the first that comes wake it.
+    The writer is woken for what somebody waits for. While events come, and for a second after, it
+    looks by itself; only when it sleeps does the first that comes wake it.
     """
 
     def __init__(
@@ -155,6 +159,8 @@ class Intake:
         self._returned: list[Batch] = []
         self._asleep = False
         self._closed = False
+        self._came_at = -AWAKE_S
+        """When the last event came."""
 
     def put(self, events: Sequence[AuditEvent], *, is_urgent: bool) -> Receipt:
         """Queue `events` for the next transaction.
@@ -172,6 +178,7 @@ class Intake:
                     "done that cannot be recorded; try again in a moment."
                 )
             batch.events.extend(events)
+            self._came_at = time.monotonic()
             batch.is_urgent = batch.is_urgent or is_urgent
             if is_urgent or self._asleep:
                 self._changed.notify()
@@ -182,11 +189,15 @@ class Intake:
 
         Nothing that came before the call waits for longer than the bound.
         """
+        until = time.monotonic() + patience_s
         with self._changed:
             self._linger()
-            if not self._open.events and not self._returned and not self._closed:
+            # Waking a thread costs whoever does it more than a look now and then costs this one.
+            while self._is_idle() and time.monotonic() < min(until, self._came_at + AWAKE_S):
+                self._linger()
+            if self._is_idle():
                 self._asleep = True
-                self._changed.wait(patience_s)
+                self._changed.wait(max(0.0, until - time.monotonic()))
                 self._asleep = False
                 if self._open.events:
                     self._linger()
@@ -216,6 +227,9 @@ class Intake:
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+    def _is_idle(self) -> bool:
+        return not (self._open.events or self._returned or self._closed)
 
     def _linger(self) -> None:
         """Wait until somebody waits for what has come, as long as it may wait at most."""

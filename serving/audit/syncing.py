@@ -8,6 +8,7 @@ that were committed meanwhile.
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.audit.chain import Head
-from serving.audit.recorder import AuditUnavailableError, Batch
+from serving.audit.recorder import AWAKE_S, AuditUnavailableError, Batch
 
 _LOG = logging.getLogger("zhuzhen.audit")
 
@@ -127,8 +128,8 @@ class Written:
 class Syncer:
     """The thread that syncs: at once where somebody waits for it, else within a bound.
 
-    While events come it looks for them by itself, once in that time; it sleeps when none came, and
-    the next one wakes it.
+    While events come, and for a second after, it looks for them by itself, once in that time; then
+    it sleeps, and the next one wakes it.
 
     What could not be synced is handed back (`take_lost`): it may be gone.
     """
@@ -142,6 +143,7 @@ class Syncer:
         self._is_urgent = False
         self._asleep = False
         self._closed = False
+        self._came_at = -AWAKE_S
         self._thread = threading.Thread(target=self._run, name="audit-sync", daemon=True)
 
     def start(self) -> None:
@@ -160,6 +162,7 @@ class Syncer:
         """Have `written` synced."""
         with self._changed:
             self._waiting.append(written)
+            self._came_at = time.monotonic()
             self._is_urgent = self._is_urgent or written.batch.is_urgent
             if self._is_urgent or self._asleep:
                 self._changed.notify()
@@ -189,7 +192,9 @@ class Syncer:
         """Wait until something has to be synced; return nothing at the end."""
         with self._changed:
             self._linger()
-            while not self._waiting and not self._closed:
+            while self._is_idle() and time.monotonic() < self._came_at + AWAKE_S:
+                self._linger()
+            while self._is_idle():
                 self._asleep = True
                 self._changed.wait()
                 self._asleep = False
@@ -197,6 +202,9 @@ class Syncer:
             due, self._waiting = self._waiting, []
             self._is_urgent = False
             return due
+
+    def _is_idle(self) -> bool:
+        return not self._waiting and not self._closed
 
     def _linger(self) -> None:
         """Wait for more, unless somebody waits for what has come."""
