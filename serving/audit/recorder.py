@@ -153,6 +153,7 @@ class Intake:
         """
         self._most_waiting = most_waiting
         self._write_within_s = write_within_s
+        self._awake_s = AWAKE_S if write_within_s else 0.0
         self._write_here = write_here
         self._changed = threading.Condition()
         self._open = Batch()
@@ -193,7 +194,7 @@ class Intake:
         with self._changed:
             self._linger()
             # Waking a thread costs whoever does it more than a look now and then costs this one.
-            while self._is_idle() and time.monotonic() < min(until, self._came_at + AWAKE_S):
+            while self._is_idle() and time.monotonic() < min(until, self._came_at + self._awake_s):
                 self._linger()
             if self._is_idle():
                 self._asleep = True

@@ -137,6 +137,8 @@ class Syncer:
     def __init__(self, within_s: float) -> None:
         # The sync itself takes time, and is to be over by then.
         self._patience_s = within_s / 2
+        # Without a bound everybody waits, and wakes the thread.
+        self._awake_s = AWAKE_S if within_s else 0.0
         self._changed = threading.Condition()
         self._waiting: list[Written] = []
         self._lost: list[Written] = []
@@ -192,7 +194,7 @@ class Syncer:
         """Wait until something has to be synced; return nothing at the end."""
         with self._changed:
             self._linger()
-            while self._is_idle() and time.monotonic() < self._came_at + AWAKE_S:
+            while self._is_idle() and time.monotonic() < self._came_at + self._awake_s:
                 self._linger()
             while self._is_idle():
                 self._asleep = True

@@ -166,6 +166,17 @@ def test_who_does_not_wait_for_the_disk_is_answered_while_it_is_slow(
         slow.wait()
 
 
+def test_with_no_bound_the_threads_sleep_between_events(tmp_path: Path) -> None:
+    with (
+        an_engine(f"sqlite:///{tmp_path / 'r.sqlite3'}") as engine,
+        a_recorder(engine, a_signer(), tmp_path / "anchor", sync_within_s=0.0) as recorder,
+    ):
+        recorder.record(an_event(), wait_for_disk=False).wait()
+        begun = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - begun < 0.25
+
+
 def test_with_no_bound_everybody_waits_for_the_disk(
     on_sqlite: tuple[Engine, Signer, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
