@@ -7,11 +7,12 @@ nothing and shows no secret.
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -40,6 +41,7 @@ from serving.settings import Settings
 
 _LEAST_FREE_BYTES = 5 * 1024**3
 _OLD_KEY = timedelta(days=366)
+_Found = TypeVar("_Found")
 _LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 
@@ -192,15 +194,15 @@ def _audit(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
         and not Path(make_url(url).database or "").exists()
     ):
         return
-    engine = open_engine(url)
-    try:
-        if not has_schema(engine):
-            return
-        with engine.connect() as connection:
-            missing = missing_triggers(connection)
-            Anchor(anchor_path(environment)).require_part_of(connection)
-    finally:
-        engine.dispose()
+
+    def look(connection: Connection) -> list[str]:
+        missing = missing_triggers(connection)
+        Anchor(anchor_path(environment)).require_part_of(connection)
+        return missing
+
+    missing = _found_in_audit(url, look)
+    if missing is None:
+        return
     if missing:
         yield Check(
             "audit",
@@ -222,6 +224,18 @@ def _audit(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
     )
 
 
+def _found_in_audit(url: str, look: Callable[[Connection], _Found]) -> _Found | None:
+    """Return what `look` finds in the audit record at `url`, None where there is none yet."""
+    engine = open_engine(url)
+    try:
+        if not has_schema(engine):
+            return None
+        with engine.connect() as connection:
+            return look(connection)
+    finally:
+        engine.dispose()
+
+
 _MAY_CHANGE = """SELECT pg_has_role(current_user, relowner, 'USAGE')
 OR has_table_privilege(current_user, oid, 'UPDATE, DELETE, TRUNCATE')
 FROM pg_class WHERE oid = 'audit_events'::regclass"""
@@ -232,15 +246,7 @@ def _audit_role(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
     url = audit_url(database_url(environment, home))
     if make_url(url).get_backend_name() != "postgresql":
         return
-    engine = open_engine(url)
-    try:
-        if not has_schema(engine):
-            return
-        with engine.connect() as connection:
-            may_change = connection.execute(text(_MAY_CHANGE)).scalar_one()
-    finally:
-        engine.dispose()
-    if may_change:
+    if _found_in_audit(url, lambda connection: connection.execute(text(_MAY_CHANGE)).scalar_one()):
         told = Text(
             "The database role of the service may change events of the audit record, or drop what "
             "refuses that. Serve as a role that owns no table and may SELECT and INSERT there; "

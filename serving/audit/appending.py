@@ -38,6 +38,7 @@ class Appender:
             self._claim = claim_lane(self._connection, self._is_a_writers)
             self.lane = self._claim.lane
             self.head = head_of(self._connection, self.lane)
+            self._busy_ms = _busy_ms_of(self._connection)
             self._connection.rollback()
             self.disk = _disk_of(engine, self._connection)
         except BaseException:
@@ -85,7 +86,7 @@ class Appender:
     def _set_waiting(self, wait: bool) -> None:
         if self._connection.dialect.name == "sqlite":
             cursor = self._connection.connection.cursor()
-            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS if wait else 0}")
+            cursor.execute(f"PRAGMA busy_timeout = {self._busy_ms if wait else 0}")
             cursor.close()
         self._waits = wait
 
@@ -159,10 +160,15 @@ _INSERTS = {"sqlite": _insertion(":%s"), "postgresql": _insertion("%%(%s)s")}
 """In the drivers' own words."""
 
 
-_BUSY_MS = 30_000
-"""That a commit waits for another process's."""
 _MOST_PAGES = 8192
 """Of the write-ahead log, 32 MiB."""
+
+
+def _busy_ms_of(connection: Connection) -> int:
+    """Return for how long a commit waits for another process's, on SQLite."""
+    if connection.dialect.name != "sqlite":
+        return 0
+    return int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
 
 
 def _disk_of(engine: Engine, connection: Connection) -> Disk:

@@ -45,7 +45,9 @@ class RecorderSettings:
 
 
 class DatabaseRecorder:
-    """Writes events into one lane of the database, from one thread; another one syncs them.
+    """Writes events into one lane of the database; a thread of its own syncs them.
+
+    Who waits for an event writes it where that takes no waiting; a thread writes all others.
 
     Call `start` before and `close` after use; `close` writes what was taken and a last checkpoint.
     """

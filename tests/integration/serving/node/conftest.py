@@ -11,8 +11,10 @@ from unittest import mock
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 from serving.attached import AttachedService, attached_service
+from serving.records import open_engine, upgrade
 from tests.node_bench import Bench
 
 
@@ -30,6 +32,15 @@ class RunningNode:
         return httpx.Client(
             base_url=self.service.url, headers=self.service.headers, timeout=60, trust_env=False
         )
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """Records with their tables, on each database in turn."""
+    found = open_engine(database_url)
+    upgrade(found)
+    yield found
+    found.dispose()
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ from serving.archive.ledger import Ledger
 from serving.archive.tables import INSTANCES, QUARANTINE, STUDIES
 from serving.objects import open_objects
 from serving.privacy import open_keyring
-from serving.records import open_engine, upgrade, writing
+from serving.records import writing
 from tests.instance_samples import encoded, instance
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -46,14 +46,6 @@ def open_archive(engine: Engine, home: Path, durability: str = "process-end") ->
 
 def arrive(archive: Archive, data_set: bytes) -> Kept:
     return archive.receive(data_set, SYNTAX, ORIGIN, behind=True).kept
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    found = open_engine(database_url)
-    upgrade(found)
-    yield found
-    found.dispose()
 
 
 @pytest.fixture(params=list(Durability))

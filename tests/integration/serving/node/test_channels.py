@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from serving.privacy import Keyring, open_keyring
 from serving.problems import Problem
-from serving.records import open_engine, upgrade, writing
+from serving.records import writing
 from serving.worklist import channels as module
 from serving.worklist import subscriptions
 from serving.worklist.channels import Channel, Channels, Ended
@@ -39,14 +38,6 @@ class Peer:
 
     async def receive(self) -> Any:
         await asyncio.Event().wait()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    found = open_engine(database_url)
-    upgrade(found)
-    yield found
-    found.dispose()
 
 
 @pytest.fixture
