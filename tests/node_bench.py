@@ -14,6 +14,7 @@ from sqlalchemy import select
 from models.errors import ZhuzhenError
 from serving.archive import Archive, Origin
 from serving.archive.file_meta import open_file
+from serving.archive.header import Attributes
 from serving.jobs.delivering import Sender
 from serving.jobs.heartbeat import DEAD_AFTER_S
 from serving.jobs.listing import JobLine, list_jobs
@@ -27,6 +28,7 @@ from serving.privacy import open_keyring
 from serving.records import open_engine, upgrade
 from serving.routing.node_file import parse_node
 from serving.shelf import Shelf
+from serving.worklist.items import Worklist
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "child-normal-1.dcm"
 NODE = """
@@ -115,6 +117,11 @@ class Bench:
         with self.engine.connect() as connection:
             found = select(PRE_READS.c.version).where(PRE_READS.c.is_current)
             return list(connection.execute(found).scalars())
+
+    def work_items(self, wanted: Mapping[str, str]) -> list[Attributes]:
+        """The work items that match."""
+        with self.engine.connect() as connection:
+            return Worklist(connection, self.archive.keyring, "local").search(wanted)
 
     def settled(self, count: int, seconds: float = 60) -> list[JobLine]:
         """Wait until `count` jobs and all their deliveries have ended."""

@@ -81,9 +81,11 @@ def show(job: JobId, json: Json = False) -> None:
 def retry(job: JobId, json: Json = False) -> None:
     """Try anew what failed of a job: reading it, or delivering its results."""
     from serving.jobs.listing import retry_job
+    from serving.privacy import open_keyring
+    from serving.records import writing
 
-    with _engine().begin() as connection:
-        retried = retry_job(connection, job)
+    with writing(_engine()) as connection:
+        retried = retry_job(connection, open_keyring(), job)
     for each in retried:
         typer.echo(write_json({"retried": each}) if json else f"{each} is queued again.")
 

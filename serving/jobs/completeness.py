@@ -97,13 +97,14 @@ def close_study(
     if changed.rowcount != 1:
         return None
     plan = make_plan(connection, keyring, node, study.id)
+    job_id = f"{study.id}-{version}"
+    reason = f"More of the study came before it was read; job {job_id} reads all of it."
     superseded = connection.execute(
         update(JOBS)
         .where(JOBS.c.study_id == study.id, JOBS.c.state == JobState.QUEUED.value)
-        .values(state=JobState.SUPERSEDED.value, updated_at=now)
+        .values(state=JobState.SUPERSEDED.value, reason=reason, updated_at=now)
         .returning(JOBS.c.id)
     )
-    job_id = f"{study.id}-{version}"
     _queue(connection, study, plan, job_id, now)
     for changed_id in (*superseded.scalars(), job_id):
         report_job(connection, keyring, changed_id)

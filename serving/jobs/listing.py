@@ -11,6 +11,8 @@ from models.errors import ZhuzhenError
 from serving.archive.tables import STUDIES
 from serving.jobs.planning import Plan
 from serving.jobs.tables import DELIVERIES, JOBS, PRE_READS, DeliveryState, JobState
+from serving.privacy import Keyring
+from serving.worklist.job_items import replace_job_item, report_job
 
 _ON_LIST = "dead"
 """What a list of dead letters is asked for by."""
@@ -108,8 +110,12 @@ def show_job(engine: Engine, job_id: str) -> dict[str, Any]:
     }
 
 
-def retry_job(connection: Connection, job_id: str, now: float | None = None) -> list[str]:
+def retry_job(
+    connection: Connection, keyring: Keyring, job_id: str, now: float | None = None
+) -> list[str]:
     """Queue anew what of a job failed; return what that is. The worker takes it up by itself.
+
+    A job that is read anew is a new work item; see `serving.worklist.job_items`.
 
     Raises:
         JobNotFoundError: there is no such job.
@@ -119,38 +125,46 @@ def retry_job(connection: Connection, job_id: str, now: float | None = None) -> 
     job = _find(connection, job_id)
     retried = []
     if job.state == JobState.FAILED.value:
-        connection.execute(
-            JOBS.update()
-            .where(JOBS.c.id == job_id)
-            .values(
-                state=JobState.QUEUED.value,
-                attempt=JOBS.c.attempt + 1,
-                reason="",
-                updated_at=moment,
-            )
-        )
+        _read_anew(connection, keyring, job_id, moment)
         retried.append(job_id)
-    failed = select(DELIVERIES).where(
-        DELIVERIES.c.job_id == job_id, DELIVERIES.c.state == DeliveryState.FAILED.value
-    )
-    for delivery in connection.execute(failed).all():
-        connection.execute(
-            DELIVERIES.update()
-            .where(DELIVERIES.c.id == delivery.id)
-            .values(
-                state=DeliveryState.QUEUED.value,
-                attempt=DELIVERIES.c.attempt + 1,
-                created_at=moment,
-                updated_at=moment,
-            )
-        )
-        retried.append(delivery.id)
+    retried += _deliver_anew(connection, job_id, moment)
     if not retried:
         raise NotRetriableError(
             f"Job {job_id} is {job.state} and none of its deliveries failed; only what is on the "
             "dead-letter list (`zhuzhen jobs list --state dead`) can be retried."
         )
     return retried
+
+
+def _read_anew(connection: Connection, keyring: Keyring, job_id: str, moment: float) -> None:
+    replace_job_item(connection, keyring, job_id)
+    connection.execute(
+        JOBS.update()
+        .where(JOBS.c.id == job_id)
+        .values(
+            state=JobState.QUEUED.value,
+            attempt=JOBS.c.attempt + 1,
+            enqueued_attempt=0,
+            reason="",
+            updated_at=moment,
+        )
+    )
+    report_job(connection, keyring, job_id)
+
+
+def _deliver_anew(connection: Connection, job_id: str, moment: float) -> list[str]:
+    found = connection.execute(
+        DELIVERIES.update()
+        .where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.state == DeliveryState.FAILED.value)
+        .values(
+            state=DeliveryState.QUEUED.value,
+            attempt=DELIVERIES.c.attempt + 1,
+            created_at=moment,
+            updated_at=moment,
+        )
+        .returning(DELIVERIES.c.id)
+    )
+    return list(found.scalars())
 
 
 def _find(connection: Connection, job_id: str) -> Any:

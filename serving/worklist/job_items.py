@@ -1,18 +1,36 @@
-"""The node's own jobs as work items, which it has claimed itself; others only watch them."""
+"""The node's own jobs as work items, which it has claimed itself; others only watch them.
+
+A work item that has ended stays as it ended (PS3.4 CC.1.1). A job that is tried anew by hand is
+therefore a new one, which names the one it replaces; that one is kept among the work items that
+people made.
+"""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Row, Select, insert, select
 
+from serving.archive.entries import sealed, unsealed
 from serving.archive.header import Attributes
 from serving.archive.tables import STUDIES
 from serving.jobs.tables import JOBS, JobState
 from serving.privacy import Keyring
-from serving.worklist.reports import READINESS, READY, SOP_INSTANCE, STATE, UPS_PUSH, state_report
+from serving.worklist.reports import (
+    PROGRESS,
+    READINESS,
+    READY,
+    REASON,
+    REASON_CODES,
+    SOP_INSTANCE,
+    STATE,
+    UPS_PUSH,
+    state_report,
+)
 from serving.worklist.states import State
 from serving.worklist.subscriptions import Subscriptions
+from serving.worklist.tables import WORKITEMS
 
 _OURS = uuid.UUID("0b1f5c8e-2a47-4a3e-9d55-1d6f0e3c9a10")
 _STATE_OF_JOB: Mapping[str, State] = {
@@ -20,7 +38,15 @@ _STATE_OF_JOB: Mapping[str, State] = {
     JobState.RUNNING.value: State.IN_PROGRESS,
     JobState.DONE.value: State.COMPLETED,
 }
+_WHY_DISCONTINUED: Mapping[str, tuple[str, str]] = {
+    JobState.FAILED.value: ("110513", "Discontinued for unspecified reason"),
+    JobState.SUPERSEDED.value: ("110528", "Discontinued Procedure Step rescheduled"),
+}
+"""Codes of DCM in CID 9300, Procedure Discontinuation Reason (PS3.16)."""
 _PRIORITY, _LABEL, _STUDY = "00741200", "00741204", "0020000D"
+_PATIENT = ("00100010", "00100020", "00100021")
+_CANCELLED_AT = "00404052"
+_REPLACED, _REFERENCED_CLASS, _REFERENCED_INSTANCE = "00741224", "00081150", "00081155"
 MOST_JOBS = 1000
 """The newest; older ones are in `zhuzhen jobs list`."""
 
@@ -29,14 +55,12 @@ def jobs_as_items(connection: Connection, institution: str) -> dict[str, Attribu
     """Return the institution's jobs as work items by UID, the newest first."""
     rows = connection.execute(
         _jobs()
-        .where(
-            JOBS.c.institution == institution,
-            JOBS.c.state.not_in((JobState.UNROUTED.value, JobState.SUPERSEDED.value)),
-        )
+        .where(JOBS.c.institution == institution, JOBS.c.state != JobState.UNROUTED.value)
         .order_by(JOBS.c.created_at.desc())
         .limit(MOST_JOBS)
-    )
-    return dict(_item(row) for row in rows)
+    ).all()
+    replaced = _times_replaced(connection, rows)
+    return dict(_item(row, replaced[row.id]) for row in rows)
 
 
 def report_job(connection: Connection, keyring: Keyring, job_id: str) -> None:
@@ -48,22 +72,80 @@ def report_job(connection: Connection, keyring: Keyring, job_id: str) -> None:
     row = connection.execute(_jobs().where(JOBS.c.id == job_id)).one()
     if row.state == JobState.UNROUTED.value:
         return
-    uid, item = _item(row)
+    uid, item = _item(row, _times_replaced(connection, [row])[job_id])
     subscriptions = Subscriptions(connection, keyring, row.institution)
     if row.state == JobState.QUEUED.value:
         subscriptions.created(uid, item, [state_report(uid, item)])
+    elif row.state == JobState.SUPERSEDED.value and not row.enqueued_attempt:
+        # The way there is through IN PROGRESS (PS3.4 CC.2.2.3).
+        by_way_of = item | {STATE: {"vr": "CS", "Value": [State.IN_PROGRESS.value]}}
+        del by_way_of[PROGRESS]
+        subscriptions.tell(uid, [state_report(uid, by_way_of), state_report(uid, item)])
     else:
         subscriptions.tell(uid, [state_report(uid, item)])
 
 
+def replace_job_item(connection: Connection, keyring: Keyring, job_id: str) -> None:
+    """Keep the work item of a job that has failed as it is: the job is to have another.
+
+    Called before the job is queued anew, in the same transaction. Who is subscribed to the work
+    item is told of the new one, too.
+    """
+    row = connection.execute(_jobs().where(JOBS.c.id == job_id)).one()
+    times = _times_replaced(connection, [row])[job_id]
+    uid, item = _item(row, times)
+    # With the patient, so that it is among what there is of one: the study may be erased.
+    study = unsealed(keyring, row.study_attributes, STUDIES)
+    item |= {key: study[key] for key in _PATIENT if key in study}
+    connection.execute(
+        insert(WORKITEMS).values(
+            institution=row.institution,
+            uid=uid,
+            state=State.CANCELED.value,
+            transaction_uid="",
+            attributes=sealed(keyring, item, WORKITEMS.name),
+            updated_at=row.updated_at,
+        )
+    )
+    Subscriptions(connection, keyring, row.institution).follow(uid, _uid_of(job_id, times + 1))
+
+
 def _jobs() -> Select[Any]:
-    return select(JOBS, STUDIES.c.study_uid).join(STUDIES, STUDIES.c.id == JOBS.c.study_id)
+    return select(JOBS, STUDIES.c.study_uid, STUDIES.c.attributes.label("study_attributes")).join(
+        STUDIES, STUDIES.c.id == JOBS.c.study_id
+    )
 
 
-def _item(row: Any) -> tuple[str, Attributes]:
-    uid = f"2.25.{uuid.uuid5(_OURS, row.id).int}"
-    state = _STATE_OF_JOB.get(row.state, State.CANCELED)
-    return uid, {
+def _uid_of(job_id: str, times_replaced: int) -> str:
+    name = f"{job_id} {times_replaced}" if times_replaced else job_id
+    return f"2.25.{uuid.uuid5(_OURS, name).int}"
+
+
+def _times_replaced(connection: Connection, rows: Sequence[Row[Any]]) -> dict[str, int]:
+    """Return how many work items each job had before that which it has."""
+    times = {row.id: 0 for row in rows}
+    asked = {_uid_of(row.id, 0): row for row in rows if row.attempt > 1}
+    while asked:
+        kept = select(WORKITEMS.c.uid).where(
+            WORKITEMS.c.uid.in_(asked), WORKITEMS.c.institution == rows[0].institution
+        )
+        again = [asked[uid] for uid in connection.execute(kept).scalars()]
+        for row in again:
+            times[row.id] += 1
+        asked = {_uid_of(row.id, times[row.id]): row for row in again}
+    return times
+
+
+def _state_of(row: Any) -> State:
+    if row.state == JobState.QUEUED.value and row.enqueued_attempt > 0:
+        # Who carried it out is gone, and the next to do so is not there yet.
+        return State.IN_PROGRESS
+    return _STATE_OF_JOB.get(row.state, State.CANCELED)
+
+
+def _item(row: Any, times_replaced: int) -> tuple[str, Attributes]:
+    uid, state = _uid_of(row.id, times_replaced), _state_of(row)
+    item: Attributes = {
         "00080016": {"vr": "UI", "Value": [UPS_PUSH]},
         SOP_INSTANCE: {"vr": "UI", "Value": [uid]},
         _STUDY: {"vr": "UI", "Value": [row.study_uid]},
@@ -72,3 +154,34 @@ def _item(row: Any) -> tuple[str, Attributes]:
         _PRIORITY: {"vr": "CS", "Value": ["HIGH" if row.urgent else "MEDIUM"]},
         _LABEL: {"vr": "LO", "Value": [f"Pre-read, job {row.id}"]},
     }
+    if state is State.CANCELED:
+        item[PROGRESS] = {"vr": "SQ", "Value": [_cancelled(row)]}
+    if times_replaced:
+        before = {
+            _REFERENCED_CLASS: {"vr": "UI", "Value": [UPS_PUSH]},
+            _REFERENCED_INSTANCE: {"vr": "UI", "Value": [_uid_of(row.id, times_replaced - 1)]},
+        }
+        item[_REPLACED] = {"vr": "SQ", "Value": [before]}
+    return uid, item
+
+
+def _cancelled(row: Any) -> Attributes:
+    """Return the item of Procedure Step Progress Information that says when and why."""
+    moment = datetime.fromtimestamp(row.updated_at, UTC).strftime("%Y%m%d%H%M%S+0000")
+    code, meaning = _WHY_DISCONTINUED[row.state]
+    found: Attributes = {
+        _CANCELLED_AT: {"vr": "DT", "Value": [moment]},
+        REASON_CODES: {
+            "vr": "SQ",
+            "Value": [
+                {
+                    "00080100": {"vr": "SH", "Value": [code]},
+                    "00080102": {"vr": "SH", "Value": ["DCM"]},
+                    "00080104": {"vr": "LO", "Value": [meaning]},
+                }
+            ],
+        },
+    }
+    if row.reason:
+        found[REASON] = {"vr": "LT", "Value": [row.reason]}
+    return found

@@ -14,7 +14,7 @@ READINESS = "00404041"
 PROGRESS = "00741002"
 STATIONS, PERFORMERS = "00404025", "00404034"
 _PERFORMER_CODE, _ORGANISATION = "00404009", "00404036"
-_REASON, _REASON_CODES = "00741238", "0074100E"
+REASON, REASON_CODES = "00741238", "0074100E"
 _CONTACT = ("0074100A", "0074100C")
 _REQUESTING_AE = "00741236"
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"
@@ -61,13 +61,13 @@ def state_report(uid: str, item: Attributes) -> Report:
     """Report the state of a work item, and why it was cancelled where it says so."""
     found: Attributes = {STATE: item[STATE], READINESS: item.get(READINESS, READY)}
     for progress in _items(item, PROGRESS):
-        found |= _chosen(progress, (_REASON, _REASON_CODES))
+        found |= _chosen(progress, (REASON, REASON_CODES))
     return Report(uid, EventType.STATE, found)
 
 
 def cancel_report(uid: str, asked: Attributes, requesting_ae: str) -> Report:
     """Report that somebody asks for a work item to be cancelled, with what they said of it."""
-    found = _chosen(asked, (_REASON, _REASON_CODES, *_CONTACT))
+    found = _chosen(asked, (REASON, REASON_CODES, *_CONTACT))
     found[_REQUESTING_AE] = {"vr": "AE", "Value": [requesting_ae]}
     return Report(uid, EventType.CANCEL_REQUESTED, found)
 

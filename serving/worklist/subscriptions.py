@@ -103,7 +103,11 @@ class Subscriptions:
         )
 
     def created(self, uid: str, item: Attributes, reports: Sequence[Report]) -> None:
-        """Subscribe to a new work item who asked for all of its kind, and tell them of it."""
+        """Subscribe to a new work item who asked for all of its kind, and tell them of it, and who
+        follows it from one before.
+        """
+        self.tell(uid, reports)
+        known = set(self._subscribers(uid))
         rows = self._connection.execute(
             select(GLOBAL_SUBSCRIPTIONS).where(
                 GLOBAL_SUBSCRIPTIONS.c.institution == self._institution
@@ -111,18 +115,31 @@ class Subscriptions:
         )
         for row in rows.all():
             wanted = self._open(row.attributes) if row.attributes else {}
-            if fits(item, wanted):
+            if fits(item, wanted) and row.subscriber not in known:
                 self._add(row.subscriber, [uid], locked=row.deletion_lock, anew=True)
                 self.send([row.subscriber], reports)
 
+    def follow(self, uid: str, next_uid: str) -> None:
+        """Subscribe who is subscribed to a work item to the one that takes its place."""
+        rows = self._connection.execute(
+            select(SUBSCRIPTIONS).where(
+                SUBSCRIPTIONS.c.institution == self._institution, SUBSCRIPTIONS.c.uid == uid
+            )
+        )
+        for row in rows.all():
+            self._add(row.subscriber, [next_uid], locked=row.deletion_lock, anew=True)
+
     def tell(self, uid: str, reports: Sequence[Report]) -> None:
         """Have everyone told who is subscribed to a work item."""
-        subscribers = self._connection.execute(
+        self.send(self._subscribers(uid), reports)
+
+    def _subscribers(self, uid: str) -> Sequence[str]:
+        found = self._connection.execute(
             select(SUBSCRIPTIONS.c.subscriber).where(
                 SUBSCRIPTIONS.c.institution == self._institution, SUBSCRIPTIONS.c.uid == uid
             )
         )
-        self.send(list(subscribers.scalars()), reports)
+        return found.scalars().all()
 
     def send(self, subscribers: Iterable[str], reports: Sequence[Report]) -> None:
         """Have reports wait for subscribers, as many as may."""

@@ -69,6 +69,9 @@ sources:
     ae_title: ELSEWHERE
     addresses: [10.9.9.0/24]
 rules:
+  - name: nothing-there
+    when: {{description: no such model}}
+    models: [no-such-model]
   - name: children
     when: {{modality: [CR, DX]}}
     models: [chest-xray-pneumonia]

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +12,7 @@ from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from serving.attached import AttachedService, attached_service
+from serving.attached import attached_service
 from serving.cli.app import app
 from serving.identity.institutions import add_institution
 from serving.identity.keys import id_of
@@ -22,13 +21,21 @@ from serving.identity.records import Tier
 from serving.policy import Action, Role
 from serving.records import database_url, open_engine
 from tests.access_table import expected_access
-from tests.instance_samples import file_of, instance
+from tests.event_listener import (
+    GLOBAL,
+    STATE,
+    Attributes,
+    heard,
+    listening,
+    subscribe,
+    told,
+    value,
+)
 from tests.integration.serving.node.conftest import RunningNode
 
-STATE, READINESS, LABEL, PROGRESS = "00741000", "00404041", "00741204", "00741002"
+READINESS, LABEL, PROGRESS = "00404041", "00741204", "00741002"
 PATIENT_ID, PRIORITY = "00100020", "00741200"
-GLOBAL, FILTERED = "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.1"
-Attributes = dict[str, Any]
+FILTERED = "1.2.840.10008.5.1.4.34.5.1"
 
 
 @pytest.fixture
@@ -40,34 +47,7 @@ def http(node: RunningNode) -> Iterator[httpx.Client]:
 @pytest.fixture
 def title() -> str:
     """An AE title that no other test uses."""
-    return f"W{generate_uid()[-14:]}"
-
-
-@contextmanager
-def listening(
-    service: AttachedService, title: str, key: str | None = None
-) -> Iterator[ClientConnection]:
-    address = service.url.replace("http://", "ws://") + f"/ws/subscribers/{title}"
-    headers = {"Authorization": f"Bearer {key or service.key}"}
-    with connect(address, additional_headers=headers, proxy=None) as connection:
-        yield connection
-
-
-def heard(connection: ClientConnection, count: int, seconds: float = 20) -> list[Attributes]:
-    """The next messages, and that no other follows at once."""
-    found = [json.loads(connection.recv(seconds)) for _ in range(count)]
-    with pytest.raises(TimeoutError):
-        connection.recv(0.6)
-    return found
-
-
-def told(message: Attributes) -> tuple[int, str]:
-    """What a report says in short: its type, and the state of what it is about."""
-    return (value(message, "00001002"), value(message, STATE) if STATE in message else "")
-
-
-def value(attributes: Attributes, key: str) -> Any:
-    return attributes[key]["Value"][0]
+    return f"W{generate_uid()[-13:]}"
 
 
 def create(http: httpx.Client, **more: Attributes) -> str:
@@ -75,12 +55,6 @@ def create(http: httpx.Client, **more: Attributes) -> str:
     item = {LABEL: {"vr": "LO", "Value": ["Read this, 请阅片"]}, **more}
     http.post(f"/dicom-web/workitems?{uid}", json=[item]).raise_for_status()
     return uid
-
-
-def subscribe(http: httpx.Client, uid: str, title: str, **query: str) -> httpx.Response:
-    answer = http.post(f"/dicom-web/workitems/{uid}/subscribers/{title}", params=query)
-    answer.raise_for_status()
-    return answer
 
 
 def change_state(http: httpx.Client, uid: str, state: str, transaction: str) -> None:
@@ -223,26 +197,6 @@ def heard_all(connection: ClientConnection) -> list[Attributes]:
             found.append(json.loads(connection.recv(0.6)))
         except TimeoutError:
             return found
-
-
-def test_the_nodes_own_jobs_are_reported(node: RunningNode, http: httpx.Client, title: str) -> None:
-    subscribe(http, GLOBAL, title)
-    image = instance(Modality="DX", SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1")
-    http.post(
-        "/dicom-web/studies",
-        content=file_of(image),
-        headers={"Content-Type": "application/dicom"},
-    ).raise_for_status()
-    with listening(node.service, title) as connection:
-        reports = [json.loads(connection.recv(60)) for _ in range(3)]
-    assert [told(each) for each in reports[:2]] == [(1, "SCHEDULED"), (1, "IN PROGRESS")]
-    assert told(reports[2]) in ((1, "COMPLETED"), (1, "CANCELED"))
-    uid = value(reports[0], "00001000")
-    assert {value(each, "00001000") for each in reports} == {uid}
-    (item,) = http.get(f"/dicom-web/workitems/{uid}").json()
-    assert value(item, STATE) == told(reports[2])[1]
-    assert http.post(f"/dicom-web/workitems/{uid}/cancelrequest").status_code == 409
-    http.delete(f"/dicom-web/workitems/{GLOBAL}/subscribers/{title}").raise_for_status()
 
 
 def test_a_new_connection_takes_over_and_nothing_is_lost_or_sent_twice(

@@ -11,7 +11,11 @@ from pydicom.uid import generate_uid
 
 from models.errors import ZhuzhenError
 from serving.jobs.listing import list_jobs, retry_job, show_job
+from serving.jobs.tables import JOBS
+from serving.worklist.reports import PROGRESS, REASON, STATE
 from tests.node_bench import AwayError, Bench, eventually, radiograph
+
+LABEL = "00741204"
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def test_what_cannot_heal_is_on_the_dead_letter_list_and_can_be_retried(bench: B
         assert bench.pacs.sends == 1
         undelivered = next(job for job in dead if job.state == "done")
         with bench.engine.begin() as connection:
-            retry_job(connection, undelivered.id)
+            retry_job(connection, bench.archive.keyring, undelivered.id)
         worker.wake()
         bench.settled(2)
     assert [job.state for job in list_jobs(bench.engine, "dead")] == ["failed"]
@@ -121,6 +125,31 @@ def test_urgent_goes_before_routine(bench: Bench) -> None:
     assert order.index(urgent) <= 1
 
 
+def test_a_job_that_a_later_version_takes_the_place_of_ends_as_a_work_item(bench: Bench) -> None:
+    gate, read, study = threading.Event(), bench.reader.read, generate_uid()
+
+    def slowly(job_id: str) -> object:
+        gate.wait(30)
+        return read(job_id)
+
+    bench.reader.read = slowly  # type: ignore[method-assign, assignment]
+    with bench.worker() as worker:
+        bench.receive(radiograph(StudyInstanceUID=generate_uid()), "quick")
+        eventually(lambda: list_jobs(bench.engine, "running"))
+        for _ in range(2):
+            bench.receive(radiograph(StudyInstanceUID=study), "quick")
+            worker.wake()
+            eventually(lambda: list_jobs(bench.engine, "queued"))
+        (old,) = eventually(lambda: list_jobs(bench.engine, "superseded"))
+        gate.set()
+        bench.settled(3)
+    (item,) = bench.work_items({LABEL: f"Pre-read, job {old.id}"})
+    assert item[STATE]["Value"] == ["CANCELED"]
+    (progress,) = item[PROGRESS]["Value"]
+    newest = list_jobs(bench.engine, "done")[0]
+    assert f"job {newest.id} reads all of it" in progress[REASON]["Value"][0]
+
+
 def test_what_was_claimed_and_not_begun_is_begun_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +159,10 @@ def test_what_was_claimed_and_not_begun_is_begun_anew(
         with contextlib.suppress(OSError):
             worker.sweep()
         (job,) = eventually(lambda: list_jobs(bench.engine, "running"))
+    # Queued anew, and still in progress to those who watch: there is no way back (PS3.4 CC.1.1).
+    with bench.engine.begin() as connection:
+        connection.execute(JOBS.update().values(state="queued", attempt=2))
+    assert [item[STATE]["Value"] for item in bench.work_items({})] == [["IN PROGRESS"]]
     with bench.worker():
         bench.settled(1)
     (delivery,) = show_job(bench.engine, job.id)["deliveries"]

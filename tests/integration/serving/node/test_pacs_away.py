@@ -58,7 +58,7 @@ def test_what_waited_for_a_pacs_arrives_once_when_it_is_back(bench: Bench, tmp_p
             # The dead letters are sent again by hand; the others go by themselves.
             for job in list_jobs(bench.engine, "dead"):
                 with bench.engine.begin() as connection:
-                    retry_job(connection, job.id)
+                    retry_job(connection, bench.archive.keyring, job.id)
             worker.wake()
             jobs = bench.settled(STUDIES, seconds=180)
             assert {state for job in jobs for state in job.deliveries.values()} == {"done"}

@@ -1,0 +1,94 @@
+"""The node's own jobs as work items, to those who watch the worklist."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from pydicom.uid import generate_uid
+from typer.testing import CliRunner
+
+from serving.cli.app import app
+from tests.event_listener import GLOBAL, STATE, listening, subscribe, told, value
+from tests.instance_samples import file_of, instance
+from tests.integration.serving.node.conftest import RunningNode
+
+LABEL, REASON, REPLACED = "00741204", "00741238", "00741224"
+
+
+@pytest.fixture
+def http(node: RunningNode) -> Iterator[httpx.Client]:
+    with node.client() as client:
+        yield client
+
+
+@pytest.fixture
+def title() -> str:
+    """An AE title that no other test uses."""
+    return f"J{generate_uid()[-13:]}"
+
+
+def test_the_nodes_own_jobs_are_reported(node: RunningNode, http: httpx.Client, title: str) -> None:
+    subscribe(http, GLOBAL, title)
+    image = instance(Modality="DX", SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1")
+    http.post(
+        "/dicom-web/studies",
+        content=file_of(image),
+        headers={"Content-Type": "application/dicom"},
+    ).raise_for_status()
+    with listening(node.service, title) as connection:
+        reports = [json.loads(connection.recv(60)) for _ in range(3)]
+    assert [told(each) for each in reports[:2]] == [(1, "SCHEDULED"), (1, "IN PROGRESS")]
+    assert told(reports[2]) in ((1, "COMPLETED"), (1, "CANCELED"))
+    uid = value(reports[0], "00001000")
+    assert {value(each, "00001000") for each in reports} == {uid}
+    (item,) = http.get(f"/dicom-web/workitems/{uid}").json()
+    assert value(item, STATE) == told(reports[2])[1]
+    assert http.post(f"/dicom-web/workitems/{uid}/cancelrequest").status_code == 409
+    http.delete(f"/dicom-web/workitems/{GLOBAL}/subscribers/{title}").raise_for_status()
+
+
+def test_a_job_that_is_retried_is_a_new_work_item_that_names_the_old(
+    node: RunningNode, http: httpx.Client, title: str
+) -> None:
+    subscribe(http, GLOBAL, title)
+    image = instance(
+        Modality="DX",
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1",
+        StudyDescription="no such model",
+    )
+    http.post(
+        "/dicom-web/studies",
+        content=file_of(image),
+        headers={"Content-Type": "application/dicom"},
+    ).raise_for_status()
+    ended = [(1, "SCHEDULED"), (1, "IN PROGRESS"), (1, "CANCELED")]
+    uids = []
+    with listening(node.service, title) as connection:
+        for _ in range(3):
+            reports = [json.loads(connection.recv(60)) for _ in range(3)]
+            assert [told(each) for each in reports] == ended
+            assert "no-such-model" in value(reports[2], REASON)
+            (uid,) = {value(each, "00001000") for each in reports}
+            uids.append(uid)
+            (item,) = http.get(f"/dicom-web/workitems/{uid}").json()
+            job = value(item, LABEL).rpartition(" ")[2]
+            if len(uids) == 2:
+                # Who asked for this work item alone is told of the one that replaces it, too.
+                subscribe(http, uid, title + "2")
+            retried = CliRunner().invoke(app, ["jobs", "retry", job])
+            assert retried.exit_code == 0, retried.output
+    assert len(set(uids)) == 3
+    with listening(node.service, title + "2") as connection:
+        reports = [json.loads(connection.recv(60)) for _ in range(3)]
+    assert [told(each) for each in reports] == [ended[2], *ended[:2]]
+    assert [value(each, "00001000") for each in reports] == [uids[1], uids[2], uids[2]]
+    items = [http.get(f"/dicom-web/workitems/{uid}").json()[0] for uid in uids]
+    assert [value(each, STATE) for each in items] == ["CANCELED"] * 3
+    assert REPLACED not in items[0]
+    assert [value(value(each, REPLACED), "00081155") for each in items[1:]] == uids[:2]
+    found = http.get("/dicom-web/workitems", params={LABEL: f"Pre-read, job {job}"}).json()
+    assert {value(each, "00080018") for each in found} >= set(uids)
+    assert http.post(f"/dicom-web/workitems/{uids[0]}/cancelrequest").status_code == 409
+    for each in (title, title + "2"):
+        http.delete(f"/dicom-web/workitems/{GLOBAL}/subscribers/{each}").raise_for_status()
