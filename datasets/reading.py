@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.description import FOLDER, Description, FeatureColumn, load_description
-from datasets.manifest import Manifest, Sample, Value
+from datasets.manifest import PARTS, SEXES, Manifest, Sample, Value
 from datasets.sources import Listing, Place, Row, source_of
 from models.errors import DataError
 from models.package import digest_of
@@ -26,8 +26,8 @@ def read(name: str, data: Path) -> Manifest:
     """
     description = load_description(name)
     listing = _listing(name, description, data)
-    samples = tuple(_sample(description, listing.root, row) for row in listing.rows)
-    return manifest_of(description, listing.root, samples)
+    one = _Samples(description, listing.root)
+    return manifest_of(description, listing.root, tuple(one.of(row) for row in listing.rows))
 
 
 def read_all(name: str, data: Path) -> tuple[Description, Path, list[Sample], list[DataError]]:
@@ -38,10 +38,11 @@ def read_all(name: str, data: Path) -> tuple[Description, Path, list[Sample], li
     """
     description = load_description(name)
     listing = _listing(name, description, data)
+    one = _Samples(description, listing.root)
     samples, wrong = [], []
     for row in listing.rows:
         try:
-            samples.append(_sample(description, listing.root, row))
+            samples.append(one.of(row))
         except DataError as error:
             wrong.append(error)
     return description, listing.root, samples, wrong
@@ -57,8 +58,9 @@ def manifest_of(description: Description, root: Path, samples: tuple[Sample, ...
     """Return the manifest of `samples`, read by `description`.
 
     Raises:
-        DataError: they contradict each other, or there are none.
+        DataError: they contradict each other, a group is in two parts, or there are none.
     """
+    _refuse_divided_groups(description.name, samples)
     return Manifest(
         source=description.name,
         labels=description.labels,
@@ -69,6 +71,41 @@ def manifest_of(description: Description, root: Path, samples: tuple[Sample, ...
         facts=tuple(description.facts),
         features=tuple(each.feature for each in description.features),
     )
+
+
+def _refuse_divided_groups(name: str, samples: tuple[Sample, ...]) -> None:
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        other = first.setdefault(sample.group, sample) if sample.part else sample
+        if other.part != sample.part:
+            raise DataError(
+                f"{name}: {other.sample_id} is in {other.part} and {sample.sample_id} in "
+                f"{sample.part}, and both are of one group. Give all samples of a group one part."
+            )
+
+
+class _Samples:
+    """Makes a sample of each row; no two may have one id."""
+
+    def __init__(self, description: Description, root: Path) -> None:
+        self._description = description
+        self._root = root
+        self._first: dict[str, str] = {}
+
+    def of(self, row: Row) -> Sample:
+        """Return the sample of `row`.
+
+        Raises:
+            DataError: it does not fit the description, or another row is the same sample.
+        """
+        sample = _sample(self._description, self._root, row)
+        first = self._first.setdefault(sample.sample_id, row.where)
+        if first != row.where:
+            raise DataError(
+                f"{first} and {row.where} are both {sample.sample_id}; sample ids must be unique: "
+                "drop one of the rows, or correct its id."
+            )
+        return sample
 
 
 def _sample(description: Description, root: Path, row: Row) -> Sample:
@@ -91,9 +128,9 @@ def _sample(description: Description, root: Path, row: Row) -> Sample:
         path=path,
         site=field.text("site"),
         age_years=field.number("age_years"),
-        sex=field.text("sex"),
+        sex=field.one_of("sex", SEXES),
         followup_years=followup,
-        part=field.text("part"),
+        part=field.one_of("part", PARTS),
         facts=tuple(_fact(column, row) for column in description.facts.values()),
         features=features,
     )
@@ -131,6 +168,15 @@ class _Fields:
             field = self._fields.get(name, name)
             column = field if isinstance(field, str) else field.get("column", name)
             raise DataError(f"{self._row.where}: {column} must not be empty.")
+        return found
+
+    def one_of(self, name: str, known: tuple[str, ...]) -> str:
+        found = self.text(name)
+        if found and found not in known:
+            raise DataError(
+                f"{self._row.where}: {name} is {found!r}; expected one of {list(known)}, or "
+                "nothing. Correct the row, or say under `fields` what its values mean."
+            )
         return found
 
     def number(self, name: str) -> float | None:

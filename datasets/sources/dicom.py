@@ -32,8 +32,11 @@ def dicomweb(place: Place) -> Listing:
 
 
 def _files(root: Path, name: str) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and path.name != "DICOMDIR":
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    if not paths:
+        raise DataError(f"{name}/ has no files; check the folder that the description names.")
+    for path in paths:
+        if path.name != "DICOMDIR":
             yield f"{name}/{path.relative_to(root).as_posix()}", path.read_bytes()
 
 

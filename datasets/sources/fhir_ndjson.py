@@ -18,6 +18,8 @@ from datasets.sources import Listing, Place, Row
 from datasets.sources.incoming import secret
 from models.errors import DataError
 
+_RULED_OUT = ("refuted", "entered-in-error")
+"""Condition.verificationStatus (FHIR R4) of what the patient does not have."""
 _SEXES = {"female": "F", "male": "M", "other": "O"}
 
 
@@ -52,13 +54,15 @@ class _Table:
             self._patients[str(resource.get("id"))] = where, dict(resource)
         elif kind == "Observation":
             self._observation(where, resource)
-        elif kind == "Condition":
+        elif kind == "Condition" and not _is_ruled_out(resource):
             for column, code in self._conditions.items():
                 if code in _codes(resource):
                     self._keep(where, resource, column, "yes", "")
 
     def rows(self) -> Iterator[Row]:
         """Return the rows; every observation must be of a patient that is there."""
+        if not self._patients:
+            raise DataError(f"{self._name}/ has no Patient in any *.ndjson; export them, too.")
         for patient, where in self._said.items():
             if patient not in self._patients:
                 raise DataError(f"{where}: its subject is not among the patients; export them too.")
@@ -106,7 +110,12 @@ class _Table:
 
 def _resources(root: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted(root.glob("*.ndjson")):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = path.read_bytes().decode("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{name}/{path.name} is not UTF-8, which FHIR's JSON is; export it again."
+            ) from error
         for number, line in enumerate(lines, start=1):
             where = f"{name}/{path.name} line {number}"
             try:
@@ -121,6 +130,11 @@ def _resources(root: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _codes(resource: Mapping[str, Any]) -> set[str]:
     codings = (resource.get("code") or {}).get("coding", [])
     return {f"{each.get('system')}|{each.get('code')}" for each in codings}
+
+
+def _is_ruled_out(condition: Mapping[str, Any]) -> bool:
+    codings = (condition.get("verificationStatus") or {}).get("coding", [])
+    return any(each.get("code") in _RULED_OUT for each in codings)
 
 
 def _age(born: Any, day: str) -> str:

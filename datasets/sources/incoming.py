@@ -6,7 +6,6 @@ that a patient has one pseudonym in every import. The de-identified copies lie u
 removed or replaced, without their values.
 """
 
-import csv
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from datasets.sources import Listing, Place, Row
+from datasets.sources.csv_file import UTF_8, read_csv
 from models.deidentification import DeidentificationError, Deidentifier
 from models.errors import DataError
 from models.store import home
@@ -72,7 +72,7 @@ def bring_in(place: Place, objects: Iterable[tuple[str, bytes]]) -> Listing:
 
     Settings: `labels`, a CSV file beside the description or in its folder, whose `key` is a column
     named as one of `KEYS`; its other columns join the image's own. `burned_in: none` says that
-    somebody looked at the images and no name is burnt into any.
+    somebody looked at the images and no name is burnt into any. `encoding` is that of the table.
 
     Raises:
         DataError: an object is no image, may show a name, or has no label; or a label has no image.
@@ -82,7 +82,7 @@ def bring_in(place: Place, objects: Iterable[tuple[str, bytes]]) -> Listing:
     folder.mkdir(parents=True, exist_ok=True)
     deidentifier = Deidentifier(secret())
     mask = () if place.settings.get("burned_in") == "none" else None
-    rows = []
+    rows: list[Row] = []
     with (folder / _REMOVED).open("w", encoding="utf-8") as removed:
         for where, data in objects:
             source = _header(where, data)
@@ -109,7 +109,9 @@ class _Labels:
         self._key = str(place.settings.get("key", KEYS[0]))
         if self._key not in KEYS:
             raise DataError(f"{place.name}: key is {self._key!r}; expected one of {list(KEYS)}.")
-        self._rows = dict(self._read(place))
+        read = list(self._read(place))
+        self._numbers = {key: number for number, key, _ in read}
+        self._rows = {key: row for _, key, row in read}
         self._used: set[str] = set()
 
     def of(self, source: Dataset, where: str) -> Mapping[str, str]:
@@ -129,27 +131,33 @@ class _Labels:
         Raises:
             DataError: telling how many and the row of the first.
         """
-        unused = [at for at, key in enumerate(self._rows, start=2) if key not in self._used]
+        unused = [at for key, at in self._numbers.items() if key not in self._used]
         if unused:
             raise DataError(
                 f"{self._shown}: {len(unused)} rows have no image, first row {unused[0]}; restore "
                 "the images or drop the rows."
             )
 
-    def _read(self, place: Place) -> Iterator[tuple[str, dict[str, str]]]:
+    def _read(self, place: Place) -> Iterator[tuple[int, str, dict[str, str]]]:
         path = place.beside / self._shown
         if not path.is_file():
             raise DataError(f"The table of labels {self._shown} is not beside the description.")
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            seen: set[str] = set()
-            for number, row in enumerate(csv.DictReader(stream), start=2):
-                key = row.get(self._key) or ""
-                if not key or key in seen:
-                    raise DataError(
-                        f"{self._shown} row {number}: {self._key} is empty or there twice."
-                    )
-                seen.add(key)
-                yield key, {name: value or "" for name, value in row.items() if name}
+        found = read_csv(path, self._shown, str(place.settings.get("encoding", UTF_8)))
+        if self._key not in found.columns:
+            raise DataError(
+                f"{self._shown} has no column {self._key!r}; there are {list(found.columns)}. Name "
+                f"the column after the element that names the images, or say another `key`."
+            )
+        seen: set[str] = set()
+        for number, row in found.rows.items():
+            key = row[self._key]
+            if not key or key in seen:
+                raise DataError(
+                    f"{self._shown} row {number}: {self._key} is empty or there twice; every image "
+                    "needs one row of its own."
+                )
+            seen.add(key)
+            yield number, key, {name: value for name, value in row.items() if name}
 
 
 def _header(where: str, data: bytes) -> Dataset:

@@ -12,16 +12,28 @@ from datasets.sources import Listing, Place, Row
 from models.errors import DataError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
+_PICTURES = (
+    *_SUFFIXES,
+    *(".bmp", ".gif", ".jp2", ".tif", ".tiff", ".webp"),
+    *(".dcm", ".mrxs", ".ndpi", ".scn", ".svs"),
+)
+"""What is a picture by its name: one that is not read must not be passed over."""
 
 
 def slide_patches(place: Place) -> Listing:
     """Return a row for every patch: the groups of `pattern`, and `path`.
 
     Raises:
-        DataError: a file's name does not fit the pattern; none is left out silently.
+        DataError: the name of a picture does not fit the pattern or has another ending; none is
+            left out silently.
     """
     root = place.folder()
-    pattern = re.compile(str(place.setting("pattern")))
+    try:
+        pattern = re.compile(str(place.setting("pattern")))
+    except re.error as error:
+        raise DataError(
+            f"{place.name}: pattern is not a regular expression ({error}); correct the description."
+        ) from error
     suffixes = tuple(place.settings.get("suffixes", _SUFFIXES))
     return Listing(root, _rows(root, pattern, suffixes, place.name))
 
@@ -29,9 +41,18 @@ def slide_patches(place: Place) -> Listing:
 def _rows(
     root: Path, pattern: re.Pattern[str], suffixes: tuple[str, ...], name: str
 ) -> Iterator[Row]:
-    files = sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in suffixes)
+    pictures = (*suffixes, *_PICTURES)
+    files = sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in pictures)
+    if not files:
+        raise DataError(f"{name}/ has no file that ends in {', '.join(suffixes)}; check `folder`.")
     for file in files:
         path = file.relative_to(root).as_posix()
+        if file.suffix.lower() not in suffixes:
+            raise DataError(
+                f"{name}/{path} is a picture, but of none of the formats that are read "
+                f"({', '.join(suffixes)}); convert it, move it away, or name its ending under "
+                "`suffixes`."
+            )
         said = pattern.fullmatch(path)
         if said is None:
             raise DataError(

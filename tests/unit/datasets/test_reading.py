@@ -48,7 +48,7 @@ def test_index_becomes_a_manifest(data: Path) -> None:
         (("train/PNEUMONIA/P001-0.jpeg", "PNEUMONIA", "normal", "P-1"), "subtype 'normal'"),
         (("train/NORMAL/N001-0.jpeg", "NORMAL", "normal", ""), "patient_key must not be empty"),
         (("", "NORMAL", "normal", "N-1"), "path must not be empty"),
-        (("train/NORMAL/N001-0.jpeg", "NORMAL", "normal"), "patient_key must not be empty"),
+        (("train/NORMAL/N001-0.jpeg", "NORMAL", "normal"), "has 3 cells, expected 4"),
     ],
 )
 def test_row_that_does_not_fit_is_named(data: Path, row: Row, told: str) -> None:
@@ -64,7 +64,7 @@ def test_row_that_does_not_fit_is_named(data: Path, row: Row, told: str) -> None
     "columns", [COLUMNS[:3], ("path", "label", "patient_key", "subtype"), (*COLUMNS, "age")]
 )
 def test_other_columns_are_refused(data: Path, columns: Row) -> None:
-    write_index(data, GOOD, columns)
+    write_index(data, (columns,), columns)
     with pytest.raises(DataError, match=r"index\.csv has the columns .*expected \['path'"):
         read(NAME, data)
 
@@ -86,7 +86,7 @@ def test_absent_data_say_where_they_are_expected(data: Path, spoil: Callable[[Pa
 
 def test_empty_index_is_refused(data: Path) -> None:
     write_index(data, ())
-    with pytest.raises(DataError, match="has no samples"):
+    with pytest.raises(DataError, match="has no rows"):
         read(NAME, data)
 
 
