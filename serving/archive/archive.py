@@ -29,8 +29,9 @@ from serving.archive.entries import (
 )
 from serving.archive.errors import InstanceRefusedError, Refusal
 from serving.archive.file_meta import file_meta
-from serving.archive.header import InstanceHeader, is_uid, read_instance_header
+from serving.archive.header import Attributes, InstanceHeader, is_uid, read_instance_header
 from serving.archive.ledger import Ledger, Result
+from serving.archive.patients import said_of_patient
 from serving.archive.places import Places
 from serving.faults import place_of
 from serving.objects import ObjectStore, ObjectWriter, StoredObject
@@ -86,6 +87,15 @@ class Durability(StrEnum):
     the system has written everything. What was lost then is found at the next start."""
 
 
+TellApart = Callable[[Origin, str, Attributes], None]
+"""Told, before something goes into quarantine, where it comes from, why (a `Refusal`), and what it
+says of its patient."""
+
+
+def _tell_nobody(*_: object) -> None:
+    return None
+
+
 class Archive:
     """The archive of one installation; may be used from many threads at once."""
 
@@ -97,7 +107,9 @@ class Archive:
         *,
         durability: Durability = Durability.POWER_CUT,
         clock: Callable[[], float] = time.time,
+        tell_apart: TellApart = _tell_nobody,
     ) -> None:
+        self._tell_apart = tell_apart
         self.engine = engine
         self.objects = objects
         self.keyring = keyring
@@ -231,6 +243,7 @@ class Archive:
             )
         origin = Origin(entry.institution, entry.source)
         uid = entry.header.sop_instance_uid
+        self._tell_apart(origin, why.refusal.value, entry.header.study)
         self._note(why, entry.stored, entry.transfer_syntax_uid, origin, uid)
 
     def quarantine(self, refused: InstanceRefusedError, data: bytes, origin: Origin) -> None:
@@ -258,6 +271,10 @@ class Archive:
         announced: Announced,
     ) -> None:
         uid = announced.sop_instance_uid or ""
+        said = refused.said
+        if said is None:
+            said = said_of_patient(data_set, transfer_syntax_uid)
+        self._tell_apart(origin, refused.refusal.value, said)
         with self._taking_space():
             with self.objects.writer() as writer:
                 writer.write(data_set)
@@ -336,6 +353,7 @@ def _conflict() -> InstanceRefusedError:
 def _identify(refused: InstanceRefusedError, header: InstanceHeader) -> None:
     refused.sop_class_uid = header.sop_class_uid
     refused.sop_instance_uid = header.sop_instance_uid
+    refused.said = header.study
 
 
 def _hold_against(announced: Announced, header: InstanceHeader) -> None:

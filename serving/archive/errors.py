@@ -1,6 +1,7 @@
 """Why an instance is not kept."""
 
 from enum import StrEnum
+from typing import Any
 
 from models.errors import ZhuzhenError
 
@@ -33,6 +34,9 @@ class InstanceRefusedError(ZhuzhenError):
         self.sop_class_uid: str | None = None
         self.sop_instance_uid: str | None = None
         """Which instance it was, as far as its header could be read."""
+        self.said: dict[str, Any] | None = None
+        """What it says of its study and patient (DICOM JSON), where its header could be read. For
+        the audit record, which makes a pseudonym of it; never told to anybody."""
 
     @property
     def can_heal(self) -> bool:

@@ -155,11 +155,18 @@ def read_instance_header(data_set: bytes | memoryview, transfer_syntax: str) -> 
         ) from None
 
 
+def read_patient(values: dict[int, bytes]) -> Attributes:
+    """Return the patient's number and who gave it, of encoded values by tag."""
+    encodings = _encodings(values.get(_CHARACTER_SET, b""))
+    return Elements(values, encodings, "<").read(_PATIENT_TAGS)
+
+
 def _tags(keywords: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(int(Tag(keyword)) for keyword in keywords)
 
 
 _STUDY_TAGS, _SERIES_TAGS = _tags(STUDY_KEYWORDS), _tags(SERIES_KEYWORDS)
+_PATIENT_TAGS = _tags(("PatientID", "IssuerOfPatientID"))
 _INSTANCE_TAGS, _ROUTING_TAGS = _tags(INSTANCE_KEYWORDS), _tags(ROUTING_KEYWORDS)
 
 

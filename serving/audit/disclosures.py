@@ -29,6 +29,32 @@ PURPOSES: Mapping[Purpose, Text] = {
     Purpose.AUDIT: Text("audit", "审计"),
     Purpose.PATIENT_REQUEST: Text("request of the person", "本人申请"),
 }
+ROLES: Mapping[str, Text] = {
+    "primary_clinician": Text("primary clinician", "基层医务人员"),
+    "specialist": Text("specialist", "专科医师"),
+    "ml_engineer": Text("model engineer", "模型工程师"),
+    "administrator": Text("administrator", "管理员"),
+    "auditor": Text("auditor", "审计员"),
+    "system": Text("a program", "程序"),
+    "operator": Text("operator of the machine", "主机运维人员"),
+    "none": Text("none", "无"),
+}
+"""The roles of `serving.policy`, and of what is recorded without one."""
+OBJECTS: Mapping[str, Text] = {
+    "assessment": Text("assessment of a risk", "风险评估"),
+    "audit_log": Text("record of accesses", "访问记录"),
+    "consent": Text("consent", "知情同意"),
+    "image": Text("image", "影像"),
+    "instance": Text("image that was not accepted", "未被接收的影像"),
+    "job": Text("pre-read", "预读任务"),
+    "legal_hold": Text("legal hold", "法律保全"),
+    "patient": Text("the person's records", "个人记录"),
+    "person": Text("all records of the person", "个人全部记录"),
+    "referral": Text("referral", "转诊"),
+    "study": Text("study of images", "影像检查"),
+    "task": Text("task of the worklist", "工作列表任务"),
+}
+"""What a patient's event may be about."""
 _TITLE = Text("Report of accesses to a person's records", "个人记录访问报告")
 _COLUMNS = (
     Text("Time (UTC)", "时间（UTC）"),
@@ -38,6 +64,7 @@ _COLUMNS = (
     Text("Purpose", "目的"),
     Text("What", "内容"),
     Text("Action", "操作"),
+    Text("By way of", "途径"),
     Text("Outcome", "结果"),
 )
 
@@ -84,19 +111,33 @@ class DisclosureReport:
 
 
 def _cells(event: AuditEvent, language: str) -> tuple[str, ...]:
-    words = (PURPOSES[event.purpose], ACTIONS[event.action], OUTCOMES[event.outcome])
-    purpose, action, outcome = (word.zh if language == "zh" else word.en for word in words)
+    words = (
+        ROLES.get(event.role, Text(event.role, event.role)),
+        PURPOSES[event.purpose],
+        _object(event),
+        ACTIONS[event.action],
+        OUTCOMES[event.outcome],
+    )
+    role, purpose, what, action, outcome = (
+        word.zh if language == "zh" else word.en for word in words
+    )
     reason = f" ({event.reason})" if event.reason else ""
     return (
         event.occurred_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         event.actor,
-        event.role,
+        role,
         event.institution or "-",
         purpose,
-        event.object_type or event.operation,
+        what,
         action,
+        event.operation,
         outcome + reason,
     )
+
+
+def _object(event: AuditEvent) -> Text:
+    named = event.object_type or event.operation
+    return OBJECTS.get(named, Text(named, named))
 
 
 def _entry(event: AuditEvent) -> dict[str, Any]:
@@ -105,6 +146,7 @@ def _entry(event: AuditEvent) -> dict[str, Any]:
         ACTIONS[event.action],
         OUTCOMES[event.outcome],
     )
+    what = _object(event)
     return {
         "occurred_at": utc_text(event.occurred_at),
         "actor": event.actor,
@@ -115,6 +157,7 @@ def _entry(event: AuditEvent) -> dict[str, Any]:
         "purpose_text": {"en": purpose.en, "zh": purpose.zh},
         "operation": event.operation,
         "object_type": event.object_type,
+        "object_text": {"en": what.en, "zh": what.zh},
         "action": event.action.value,
         "action_text": {"en": action.en, "zh": action.zh},
         "outcome": event.outcome.value,

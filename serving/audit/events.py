@@ -66,6 +66,10 @@ class Purpose(StrEnum):
     """The person asked for own data: disclosure report, export, erasure."""
 
 
+FETCH = "fetch-"
+"""What the identifier of a fetch begins with, wherever an event has one as its `object_id`."""
+
+
 class Category(StrEnum):
     """What kind of thing happened, one for each event identifier used of DICOM PS3.16 CID 400."""
 

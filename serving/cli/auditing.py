@@ -29,7 +29,7 @@ from serving.audit.opening import (
     signer_of,
     trusted_keys,
 )
-from serving.audit.queries import Criteria, find_events
+from serving.audit.queries import Criteria, events_about, find_events
 from serving.audit.retention import prune
 from serving.audit.verification import Verification, snapshot, verify
 from serving.identity.local import operator
@@ -91,7 +91,7 @@ def report_patient(
         patient = pseudonym_of(keyring, issuer, number)
     _note(keyring, "audit.disclosures", Outcome.ALLOWED, patient, Purpose.PATIENT_REQUEST)
     with audit_engine() as engine, snapshot(engine) as connection:
-        report = DisclosureReport.of(patient, find_events(connection, Criteria(patient)))
+        report = DisclosureReport.of(patient, events_about(connection, patient))
     typer.echo(write_json(report.as_json()) if as_json else report.as_markdown(language))
 
 

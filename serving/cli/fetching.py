@@ -76,9 +76,9 @@ def fetches(
     json: Json = False,
 ) -> None:
     """List what was, is, or could not be fetched."""
-    from serving.fetching.orders import list_fetches
+    from serving.cli.fetch_orders import show
 
-    _tell(list_fetches(_engine(), state, limit), as_json=json)
+    _tell(show(state, limit), as_json=json)
 
 
 @node_app.command("cancel-fetch")
@@ -100,10 +100,9 @@ def retry(
     json: Json = False,
 ) -> None:
     """Try anew what could not be fetched."""
-    from serving.fetching.orders import retry_fetch
+    from serving.cli.fetch_orders import retry
 
-    with _engine().begin() as connection:
-        retry_fetch(connection, fetch_id)
+    retry(fetch_id)
     told = {"retried": fetch_id}
     typer.echo(write_json(told) if json else f"{fetch_id} is queued again.")
 

@@ -3,14 +3,11 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from serving.answers import write_json
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 jobs_app = typer.Typer(
     no_args_is_help=True,
@@ -42,9 +39,9 @@ def list_them(
     from rich.console import Console
     from rich.table import Table
 
-    from serving.jobs.listing import list_jobs
+    from serving.cli.job_orders import list_all
 
-    lines = list_jobs(_engine(), state, limit)
+    lines = list_all(state, limit)
     if json:
         for line in lines:
             typer.echo(write_json(asdict(line)))
@@ -62,9 +59,9 @@ def list_them(
 @jobs_app.command("show")
 def show(job: JobId, json: Json = False) -> None:
     """Show one job: rules, results, deliveries, and why it failed if it did."""
-    from serving.jobs.listing import show_job
+    from serving.cli.job_orders import show_one
 
-    found = show_job(_engine(), job)
+    found = show_one(job)
     if json:
         typer.echo(write_json(found))
         return
@@ -80,13 +77,9 @@ def show(job: JobId, json: Json = False) -> None:
 @jobs_app.command("retry")
 def retry(job: JobId, json: Json = False) -> None:
     """Try anew what failed of a job: reading it, or delivering its results."""
-    from serving.jobs.listing import retry_job
-    from serving.privacy import open_keyring
-    from serving.records import writing
+    from serving.cli.job_orders import retry_one
 
-    with writing(_engine()) as connection:
-        retried = retry_job(connection, open_keyring(), job)
-    for each in retried:
+    for each in retry_one(job):
         typer.echo(write_json({"retried": each}) if json else f"{each} is queued again.")
 
 
@@ -121,14 +114,22 @@ def explain(
 
 
 def _explained(file: Path, source: str | None, node_file: Path | None) -> dict[str, Any]:
+    from serving.access import open_guard
     from serving.archive.file_meta import open_file
     from serving.archive.header import read_instance_header
+    from serving.archive.patients import patient_of
+    from serving.cli.operating import permit
+    from serving.identity.local import LOCAL
+    from serving.policy import Action, Target
     from serving.routing import choose, facts_of, read_node
 
     node = read_node(node_file)
     opened = open_file(file.read_bytes())
     header = read_instance_header(opened.data_set, opened.transfer_syntax_uid)
     name = source or (node.sources[0].name if node.sources else "-")
+    with open_guard() as guard:
+        target = Target("image", LOCAL, patient_of(LOCAL, header.study, guard.keyring))
+        permit(guard, "route.explain", Action.READ_ROUTING, target)
     instance = header.instance | header.routing
     facts = facts_of(header.study, header.series, instance, name)
     choice = choose(node.rules, facts)
@@ -143,11 +144,3 @@ def _explained(file: Path, source: str | None, node_file: Path | None) -> dict[s
         "priority": rule.priority.value if rule else None,
         "destinations": list(rule.destinations) if rule else [],
     }
-
-
-def _engine() -> "Engine":
-    from serving.records import database_url, open_engine, upgrade
-
-    engine = open_engine(database_url())
-    upgrade(engine)
-    return engine

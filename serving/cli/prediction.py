@@ -19,13 +19,15 @@ from models.preprocessing import ImageKind
 from models.table import TableSpec
 from serving.access import Guard, open_guard
 from serving.answers import Answer, answer_of, write_json
+from serving.archive.patients import patient_in
 from serving.cli.answers_table import console_for_people, footnotes_of, table_of
 from serving.cli.operating import permit
 from serving.cli.people_prediction import predict_people
 from serving.gate import refuse_unreadable
+from serving.identity.local import LOCAL
 from serving.imaging import DEFAULT_LIMITS
 from serving.overlay import draw_overlay, png_of
-from serving.policy import Action
+from serving.policy import Action, Target
 from serving.recognition import Reading, Recognizer
 from serving.settings import Settings
 from serving.shelf import Shelf
@@ -74,8 +76,12 @@ def predict_files(model: str, files: Sequence[Path], *, out: Path | None, as_jso
 def _read(guard: Guard, recognizer: Recognizer, path: Path, picture: Path | None) -> Outcome:
     """Read one file and, if wanted, draw its picture; that it is done is on record first."""
     is_tile = recognizer.package.input_spec.kind == ImageKind.TILE
-    permit(guard, "predict", Action.CLASSIFY_PATHOLOGY if is_tile else Action.RECOGNIZE)
-    reading, opened = _reading(recognizer, path)
+    found = _content(path)
+    patient = patient_in(LOCAL, found, guard.keyring) if isinstance(found, bytes) else None
+    action = Action.CLASSIFY_PATHOLOGY if is_tile else Action.RECOGNIZE
+    permit(guard, "predict", action, Target("image", LOCAL, patient))
+    opened = not isinstance(found, OSError)
+    reading = recognizer.read(found) if isinstance(found, bytes) else _refused(recognizer, found)
     # Names need not be valid text; JSON must be.
     source = os.fsencode(path).decode("utf-8", "replace")
     if picture is not None:
@@ -84,22 +90,22 @@ def _read(guard: Guard, recognizer: Recognizer, path: Path, picture: Path | None
     return Outcome(answer_of(reading.pre_read, source=source, intended_use=statement), opened)
 
 
-def _reading(recognizer: Recognizer, path: Path) -> tuple[Reading, bool]:
-    """Return the reading of a file, and whether the file could be opened."""
+def _content(path: Path) -> bytes | OSError | InputTooLargeError:
+    """Return what a file holds, or why it is not looked at."""
     try:
         with path.open("rb") as stream:
             DEFAULT_LIMITS.check_bytes(os.fstat(stream.fileno()).st_size)
             # A pipe has no size before it is read.
-            data = stream.read(DEFAULT_LIMITS.max_bytes + 1)
-    except OSError as error:
-        return _refused(recognizer, _not_opened(error)), False
-    except InputTooLargeError as error:
-        return _refused(recognizer, refuse_unreadable(error).reasons[0]), True
-    return recognizer.read(data), True
+            return stream.read(DEFAULT_LIMITS.max_bytes + 1)
+    except (OSError, InputTooLargeError) as error:
+        return error
 
 
-def _refused(recognizer: Recognizer, reason: Reason) -> Reading:
+def _refused(recognizer: Recognizer, error: OSError | InputTooLargeError) -> Reading:
     """Return the reading of a file of which not a byte was looked at."""
+    reason = (
+        _not_opened(error) if isinstance(error, OSError) else refuse_unreadable(error).reasons[0]
+    )
     pre_read = PreRead(
         model=recognizer.package.reference_to,
         verdict=Verdict.UNREADABLE,

@@ -16,6 +16,7 @@ from serving.archive.archive import Announced, Receipt
 from serving.archive.file_meta import open_file
 from serving.archive.header import is_uid
 from serving.archive.patients import patient_of
+from serving.audit import AuditUnavailableError
 from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.multipart import RELATED, media_type_of, parts_of
 from serving.metrics import count_instance
@@ -151,6 +152,9 @@ def _keep(archive: Archive, part: bytes, origin: Origin, study: str | None) -> O
     except InstanceRefusedError as refused:
         count_instance("stow", refused.refusal.value)
         return Outcome(None, refused)
+    except AuditUnavailableError as error:
+        # What is to lie in quarantine must be on record before.
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
     count_instance("stow", receipt.kept.value)
     return Outcome(receipt, None)
 

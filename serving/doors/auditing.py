@@ -18,7 +18,7 @@ from serving.audit.disclosures import DisclosureReport
 from serving.audit.events import PSEUDONYM
 from serving.audit.exports import FORMATS, write_event
 from serving.audit.opening import anchor_path, audit_engine, trusted_keys
-from serving.audit.queries import Criteria, find_events
+from serving.audit.queries import Criteria, events_about, find_events
 from serving.audit.verification import Verification, snapshot, verify
 from serving.doors.describing import described, option, refusals
 from serving.doors.route import Operation, Part, Route
@@ -48,7 +48,7 @@ async def _events(request: Request) -> Response:
     wanted = Criteria(
         _patient(options.get("patient")), _moment(options, "since"), _moment(options, "until")
     )
-    access.require(Target("audit_log"))
+    await asyncio.to_thread(access.require, Target("audit_log", None, wanted.patient))
     lines = await asyncio.to_thread(_lines, request.app.state.audit_engine, wanted, form)
     return Response("\n".join([*lines, ""]), media_type="application/x-ndjson")
 
@@ -63,7 +63,8 @@ async def _verification(request: Request) -> Response:
 async def _disclosures(request: Request) -> Response:
     access = access_of(request)
     patient = _patient(request.path_params["patient"])
-    access.require(Target("audit_log"))
+    await asyncio.to_thread(access.require, Target("audit_log", None, patient))
+    await access.settled()
     report = await asyncio.to_thread(_report, request.app.state.audit_engine, patient or "")
     return JSONResponse(report.as_json())
 
@@ -89,7 +90,7 @@ def _verified(engine: Engine, keyring: Keyring) -> Verification:
 
 def _report(engine: Engine, patient: str) -> DisclosureReport:
     with snapshot(engine) as connection:
-        return DisclosureReport.of(patient, find_events(connection, Criteria(patient)))
+        return DisclosureReport.of(patient, events_about(connection, patient))
 
 
 def _patient(given: str | None) -> str | None:

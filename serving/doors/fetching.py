@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, Response
 from models import store
 from models.findings import Text
 from serving.access import Access, access_of
+from serving.audit import AuditUnavailableError
 from serving.dicomweb.context import runtime_of
 from serving.doors.describing import described, option, refusals
 from serving.doors.route import Operation, Part, Route
-from serving.fetching.ordering import Order, place_order
+from serving.fetching.ordering import Order, on_record, place_order
 from serving.fetching.orders import (
     FetchLine,
     FetchNotFoundError,
@@ -87,7 +88,9 @@ async def _order(request: Request) -> Response:
 
     def place() -> list[FetchLine]:
         source = source_to_fetch_from(node, given["source"], institution)
-        ordered = place_order(access.guard.engine, node, source, order, store.home())
+        ordered = place_order(
+            access.guard.engine, node, source, order, store.home(), on_record(access)
+        )
         with access.guard.engine.connect() as connection:
             return [line_of(find_fetch(connection, each)) for each in ordered]
 
@@ -143,7 +146,7 @@ async def _told(work: Callable[[], Result]) -> Result:
     """Do `work` in a thread; what it cannot do is told in both languages.
 
     Raises:
-        Problem: 404, 422; 502, the PACS did not answer a search; 500 where its entry is wrong.
+        Problem: 404, 422; 502, the PACS did not answer a search; 503, it cannot be recorded.
     """
     try:
         return await asyncio.to_thread(work)
@@ -156,6 +159,8 @@ async def _told(work: Callable[[], Result]) -> Result:
     except PeerError as error:
         told = Text(f"{error} Nothing was queued.", f"{_NO_ANSWER.zh}（{error}）")
         raise _problem(HTTPStatus.BAD_GATEWAY, told) from None
+    except AuditUnavailableError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
 
 
 _NO_ANSWER = Text(

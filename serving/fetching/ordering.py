@@ -1,12 +1,14 @@
 """Having studies fetched: what was asked for is searched for where it must be, and queued."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from models.findings import Text
+from serving.access import Access
+from serving.doors.patients import patient_numbered
 from serving.fetching.entries import origin_of
 from serving.fetching.orders import FetchOrderError, order_fetch
 from serving.fetching.origin import Criteria, FoundStudy, Origin
@@ -32,12 +34,27 @@ class Order:
         return bool(self.accession_number or self.patient_id or self.priors)
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """One study that is queued."""
+
+    fetch_id: str
+    patient_id: str
+    """As the search of the PACS told it; empty where it was not asked."""
+
+
 def place_order(
-    engine: Engine, node: Node, source: Source, order: Order, folder: Path
+    engine: Engine,
+    node: Node,
+    source: Source,
+    order: Order,
+    folder: Path,
+    record: Callable[[Sequence[Ordered]], None],
 ) -> list[str]:
     """Queue what was asked for; return the identifiers of the fetches.
 
-    Takes as long as the PACS takes to answer a search.
+    Takes as long as the PACS takes to answer a search. What is queued is told to `record` before
+    it is; where that raises, nothing is queued.
 
     Raises:
         FetchOrderError: nothing was asked for or found.
@@ -46,19 +63,39 @@ def place_order(
     """
     if not (order.studies or order.accession_number or order.patient_id):
         raise FetchOrderError(_NOTHING_ASKED)
-    wanted = list(order.studies)
-    earlier: list[str] = []
+    wanted = dict.fromkeys(order.studies, "")
+    earlier: list[FoundStudy] = []
     if order.needs_search:
         origin = origin_of(source, node, folder)
         found = _search(origin, order)
-        wanted += [study.study_uid for study in found if study.study_uid not in wanted]
+        wanted |= {study.study_uid: study.patient_id for study in found}
         earlier = _priors(origin, found, order.priors)
     if not wanted:
         raise FetchOrderError(_nothing_found(source.name))
+    asked = [(uid, patient_id, order.urgent) for uid, patient_id in wanted.items()]
+    asked += [(study.study_uid, study.patient_id, False) for study in earlier]
     with writing(engine) as connection:
-        ordered = [order_fetch(connection, source, uid, urgent=order.urgent) for uid in wanted]
-        ordered += [order_fetch(connection, source, uid, urgent=False) for uid in earlier]
-    return list(dict.fromkeys(ordered))
+        ordered = [
+            Ordered(order_fetch(connection, source, uid, urgent=urgent), patient_id)
+            for uid, patient_id, urgent in asked
+        ]
+        record(ordered)
+    return list(dict.fromkeys(each.fetch_id for each in ordered))
+
+
+def on_record(access: Access) -> Callable[[Sequence[Ordered]], None]:
+    """Return what records who orders each fetch, and of whom as far as it is known by then.
+
+    Of what names nobody, the fetch says later whose it is (`serving.audit.queries`).
+    """
+
+    def record(ordered: Sequence[Ordered]) -> None:
+        for each in ordered:
+            target = access.own("study", patient_numbered(access, each.patient_id))
+            access.require(replace(target, object_id=each.fetch_id))
+        access.settle()
+
+    return record
 
 
 _NOTHING_ASKED = Text(
@@ -81,9 +118,9 @@ def _search(origin: Origin, order: Order) -> list[FoundStudy]:
     return found
 
 
-def _priors(origin: Origin, found: Sequence[FoundStudy], count: int) -> list[str]:
+def _priors(origin: Origin, found: Sequence[FoundStudy], count: int) -> list[FoundStudy]:
     """Return the newest `count` studies of each patient that are older than what was found."""
-    earlier: list[str] = []
+    earlier: list[FoundStudy] = []
     if not count:
         return earlier
     known = {study.study_uid for study in found}
@@ -95,5 +132,5 @@ def _priors(origin: Origin, found: Sequence[FoundStudy], count: int) -> list[str
             if study.study_uid not in known and study.study_date <= first
         ]
         others.sort(key=lambda study: study.study_date, reverse=True)
-        earlier += [study.study_uid for study in others[:count]]
+        earlier += others[:count]
     return earlier

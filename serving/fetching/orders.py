@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Row, select
 from models.errors import ZhuzhenError
 from models.findings import Text
 from serving.archive.header import is_uid
+from serving.audit.events import FETCH
 from serving.fetching.tables import FETCHES, FetchState
 from serving.routing import Node, Source
 
@@ -90,7 +91,7 @@ def order_fetch(
     if waiting is not None:
         return waiting
     moment = time.time() if now is None else now
-    fetch_id = f"fetch-{secrets.token_hex(6)}"
+    fetch_id = f"{FETCH}{secrets.token_hex(6)}"
     connection.execute(
         FETCHES.insert().values(
             id=fetch_id,

@@ -54,8 +54,10 @@ class FetchTools:
     archive: Archive
     node: Node
     origins: Mapping[str, Origin]
-    permit: Callable[[str], None]
-    """Asked with the institution before each try; raises where the policy forbids it."""
+    permit: Callable[[str, str], None]
+    """Asked with institution and fetch before each try; raises where the policy forbids it."""
+    fetched: Callable[[str, str, str], None]
+    """Told of institution, fetch and study when something of the study has come."""
     wake: Callable[[], None] = lambda: None
     """Told when a study is here."""
     clock: Callable[[], float] = time.time
@@ -134,7 +136,7 @@ class FetchWork(DBOSConfiguredInstance):
         if origin is None:
             return Fetched(False, can_heal=False, reason="The source has no `fetch` in node.yaml.")
         try:
-            self._tools.permit(row.institution)
+            self._tools.permit(row.institution, row.id)
             return self._bring(row, origin)
         except ZhuzhenError as error:
             can_heal = bool(getattr(error, "can_heal", False))
@@ -165,6 +167,8 @@ class FetchWork(DBOSConfiguredInstance):
             origin.retrieve(row.study_uid, before, keep)
         missing = self._missing(row, listed)
         here = len(listed) - len(missing)
+        if not missing or len(missing) < len(before):
+            self._tools.fetched(row.institution, row.id, row.study_uid)
         if not missing:
             return Fetched(True, listed=len(listed), here=here)
         told = f"{len(missing)} of {len(listed)} instances did not come"

@@ -110,6 +110,15 @@ def show_job(engine: Engine, job_id: str) -> dict[str, Any]:
     }
 
 
+def study_of(connection: Connection, job_id: str) -> int:
+    """Return the study that a job is about, by its number in the index.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+    """
+    return int(_find(connection, job_id).study_id)
+
+
 def retry_job(
     connection: Connection, keyring: Keyring, job_id: str, now: float | None = None
 ) -> list[str]:

@@ -4,6 +4,7 @@ Each step may run twice, if the process is killed after its work and before DBOS
 each step does the same when it does it again.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from models.errors import ZhuzhenError
 from serving import tracing
 from serving.archive import Archive
+from serving.audit import AuditUnavailableError
 from serving.faults import place_of
 from serving.jobs.delivering import (
     Sender,
@@ -64,8 +66,11 @@ def _nothing(*_: str) -> None:
 class Hooks:
     """What the node does around jobs."""
 
-    permit: Callable[[str, str], None] = _nothing
-    """Asked with an action and a job before each; raises where the policy forbids it."""
+    permit: Callable[[str, str, str], None] = _nothing
+    """Asked with an action, a job and a destination (none: empty) before each; raises where the
+    policy forbids it."""
+    failed: Callable[[str, str, str], None] = _nothing
+    """Told that what was permitted did not come about."""
     clock: Callable[[], float] = time.time
 
 
@@ -130,7 +135,7 @@ class StudyWork(DBOSConfiguredInstance):
         self._senders = tools.senders
         self._entries = tools.entries
         self._leaving = tools.leaving
-        self._permit = tools.hooks.permit
+        self._hooks = tools.hooks
         self._clock = tools.hooks.clock
         self._lanes = tools.lanes
         self._wake = tools.wake
@@ -172,7 +177,7 @@ class StudyWork(DBOSConfiguredInstance):
         """Gate, infer, build results and keep them; what was kept, or why it was not."""
         try:
             with tracing.beginning(Stage.JOB):
-                self._permit("process_study", job_id)
+                self._hooks.permit("process_study", job_id, "")
                 return asdict(Read(asdict(self._reader.read(job_id))))
         except Exception as error:  # noqa: BLE001 - whatever it was ends this try alone
             read = _why_not(error)
@@ -201,6 +206,7 @@ class StudyWork(DBOSConfiguredInstance):
     @DBOS.step(retries_allowed=True, max_attempts=6, interval_seconds=0.5)
     def fail(self, job_id: str, told: str) -> None:
         """Put a job on the dead-letter list."""
+        self._note_failure("process_study", job_id)
 
         def write(connection: Connection) -> None:
             keyring, now = self._archive.keyring, self._clock()
@@ -233,23 +239,34 @@ class StudyWork(DBOSConfiguredInstance):
         sender = self._senders.get(destination)
         if sender is None:
             return Tried(False, can_heal=False, reason="The destination is not in node.yaml.")
+        leaves = self._leaving.concerns(destination)
+        action = "export_deidentified" if leaves else "deliver_results"
+        permitted = False
         try:
             with tracing.beginning(Stage.DELIVERY):
-                self._deliver(sender, delivery_id, job_id, destination)
+                self._hooks.permit(action, job_id, destination)
+                permitted = True
+                files = (
+                    self._leaving.files(delivery_id)
+                    if leaves
+                    else files_of(self._archive, job_id, destination)
+                )
+                sender.send(files)
         except ZhuzhenError as error:
-            return Tried(False, can_heal=_heals(error), reason=str(error))
+            tried = Tried(False, can_heal=_heals(error), reason=str(error))
         except Exception as error:  # noqa: BLE001 - networks and their libraries fail in many ways
             _LOG.warning("Delivery to %s failed: %s", destination, place_of(error))
-            return Tried(False, reason=f"{type(error).__name__}; the log of the node says where.")
-        return Tried(True)
-
-    def _deliver(self, sender: Sender, delivery_id: str, job_id: str, destination: str) -> None:
-        if self._leaving.concerns(destination):
-            self._permit("export_deidentified", job_id)
-            sender.send(self._leaving.files(delivery_id))
+            tried = Tried(False, reason=f"{type(error).__name__}; the log of the node says where.")
         else:
-            self._permit("deliver_results", job_id)
-            sender.send(files_of(self._archive, job_id, destination))
+            return Tried(True)
+        if permitted:
+            self._note_failure(action, job_id, destination)
+        return tried
+
+    def _note_failure(self, action: str, job_id: str, destination: str = "") -> None:
+        # Where even that cannot be recorded, the record says more than happened, not less.
+        with contextlib.suppress(AuditUnavailableError):
+            self._hooks.failed(action, job_id, destination)
 
     def _write(self, write: Callable[[Connection], Result]) -> Result:
         return self._archive.write(write)

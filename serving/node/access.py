@@ -1,13 +1,15 @@
 """The node's associations and jobs before the policy, and in the audit record."""
 
 import contextlib
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
 from models.errors import ZhuzhenError
 from serving.access import ANONYMOUS, Access, Guard
-from serving.archive import Archive
+from serving.archive import Origin
 from serving.archive.entries import unsealed
 from serving.archive.header import Attributes
 from serving.archive.patients import patient_of
@@ -20,6 +22,8 @@ from serving.problems import Problem
 from serving.routing import Source
 
 _NODE = "node"
+_ACTOR = re.compile(r"[a-z]+:")
+"""What begins so is no name of a source in `node.yaml`, but whoever stored something over HTTP."""
 
 
 class NotPermittedError(ZhuzhenError):
@@ -41,9 +45,8 @@ def target_of(institution: str, study_id: int, attributes: Attributes, keyring: 
 class Gatekeeper:
     """Asks the policy for everything that the node does without an HTTP request."""
 
-    def __init__(self, guard: Guard, archive: Archive) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._archive = archive
 
     def admit(self, source: Source, address: str) -> bool:
         """Whether `source` may open an association and store instances.
@@ -73,44 +76,88 @@ class Gatekeeper:
             AuditUnavailableError: it cannot be recorded.
         """
         access = self._as_source(source, None)
-        with self._archive.engine.connect() as connection:
-            target = study_target(connection, self._archive.keyring, study_id)
+        with self._guard.engine.connect() as connection:
+            target = study_target(connection, self._guard.keyring, study_id)
         _refusal(access, target)
 
-    def permit(self, action: str, job_id: str) -> None:
-        """Go on only if the node may do `action` for the job.
+    def set_apart(self, origin: Origin, why: str, said: Attributes) -> None:
+        """Record that something from `origin` goes into quarantine for `why`, a machine name.
+
+        It is the patient's whom the attributes that it `said` name, as far as any could be read.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
+        name = origin.source if _ACTOR.match(origin.source) else f"source:{origin.source}"
+        access = self._as_program(name, origin.institution, "quarantine", Action.STORE_IMAGES)
+        patient = patient_of(origin.institution, said, self._guard.keyring)
+        with _told_by_the_record():
+            access.note_result(Outcome.FAILED, why, access.own("instance", patient))
+        access.settle()
+
+    def permit(self, action: str, job_id: str, destination: str = "") -> None:
+        """Go on only if the node may do `action` for the job; delivering, to `destination`.
 
         Raises:
             NotPermittedError: it may not.
             AuditUnavailableError: it cannot be recorded.
         """
-        with self._archive.engine.connect() as connection:
+        _require(*self._of_job(action, job_id, destination))
+
+    def failed(self, action: str, job_id: str, destination: str = "") -> None:
+        """Record that what was permitted before did not come about.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
+        access, target = self._of_job(action, job_id, destination)
+        with _told_by_the_record():
+            access.note_result(
+                Outcome.FAILED, "not_delivered" if destination else "not_read", target
+            )
+        access.settle()
+
+    def permit_fetch(self, institution: str, fetch_id: str) -> None:
+        """Go on only if the node may try a fetch for `institution`.
+
+        Raises:
+            NotPermittedError: it may not.
+            AuditUnavailableError: it cannot be recorded.
+        """
+        access = self._as_program(_NODE, institution, "fetch", Action.FETCH_STUDY)
+        _require(access, Target("study", institution, object_id=fetch_id))
+
+    def fetched(self, institution: str, fetch_id: str, study_uid: str) -> None:
+        """Record whose study a fetch has brought, which nobody may have known before.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
+        of_study = STUDIES.c.institution == institution, STUDIES.c.study_uid == study_uid
+        with self._guard.engine.connect() as connection:
+            row = connection.execute(select(STUDIES.c.id).where(*of_study)).first()
+            if row is None:
+                return
+            target = study_target(connection, self._guard.keyring, row.id)
+        access = self._as_program(_NODE, institution, "fetch", Action.FETCH_STUDY)
+        _require(access, replace(target, object_id=fetch_id))
+
+    def _of_job(self, action: str, job_id: str, destination: str) -> tuple[Access, Target]:
+        with self._guard.engine.connect() as connection:
             job = connection.execute(
                 select(JOBS.c.institution, JOBS.c.study_id).where(JOBS.c.id == job_id)
             ).one()
-            target = study_target(connection, self._archive.keyring, job.study_id)
-        actor = Actor(_NODE, ActorKind.PROGRAM, frozenset({Role.SYSTEM}), job.institution)
-        _require(self._guard.act(actor, action, Action(action)), target)
+            target = study_target(connection, self._guard.keyring, job.study_id)
+        operation = f"{action}:{destination}" if destination else action
+        return self._as_program(_NODE, job.institution, operation, Action(action)), target
 
-    def permit_fetch(self, institution: str) -> None:
-        """Go on only if the node may fetch a study for `institution`.
-
-        Raises:
-            NotPermittedError: it may not.
-            AuditUnavailableError: it cannot be recorded.
-        """
-        actor = Actor(_NODE, ActorKind.PROGRAM, frozenset({Role.SYSTEM}), institution)
-        access = self._guard.act(actor, "fetch", Action.FETCH_STUDY)
-        _require(access, access.own("study"))
+    def _as_program(self, name: str, institution: str, operation: str, action: Action) -> Access:
+        actor = Actor(name, ActorKind.PROGRAM, frozenset({Role.SYSTEM}), institution)
+        return self._guard.act(actor, operation, action)
 
     def _as_source(self, source: Source, address: str | None) -> Access:
-        actor = Actor(
-            f"source:{source.name}",
-            ActorKind.PROGRAM,
-            frozenset({Role.SYSTEM}),
-            source.institution,
-        )
-        access = self._guard.act(actor, "c-store", Action.STORE_IMAGES)
+        name = f"source:{source.name}"
+        access = self._as_program(name, source.institution, "c-store", Action.STORE_IMAGES)
         access.source_address = address
         return access
 

@@ -108,7 +108,7 @@ class Runtime:
         shelf = Shelf(settings.precision)
         reader = StudyReader(self.archive, shelf, self._watcher)
         reader.prepare(dict.fromkeys(model for rule in self.node.rules for model in rule.models))
-        hooks = Hooks(permit=self.gatekeeper.permit)
+        hooks = Hooks(permit=self.gatekeeper.permit, failed=self.gatekeeper.failed)
         entries = self.node.destinations
         worker = Worker(
             config,
@@ -135,8 +135,16 @@ class Runtime:
         from serving.fetching.work import Fetching, FetchTools
 
         origins = open_origins(self.node, store.home())
-        permit = self.gatekeeper.permit_fetch
-        return Fetching(FetchTools(self.archive, self.node, origins, permit=permit, wake=self.wake))
+        return Fetching(
+            FetchTools(
+                self.archive,
+                self.node,
+                origins,
+                permit=self.gatekeeper.permit_fetch,
+                fetched=self.gatekeeper.fetched,
+                wake=self.wake,
+            )
+        )
 
     def _closed(self, closed: Closed) -> None:
         source = self.node.source_of(closed.source)
@@ -168,11 +176,15 @@ def open_runtime(
     """
     parts = environment.get(PARTS_SETTING, ",".join(_PARTS)).split(",")
     node = read_node()
-    keyring = open_keyring()
+    keyring, gatekeeper = open_keyring(), Gatekeeper(guard)
     archive = Archive(
-        guard.engine, open_objects(keyring=keyring), keyring, durability=node.durability
+        guard.engine,
+        open_objects(keyring=keyring),
+        keyring,
+        durability=node.durability,
+        tell_apart=gatekeeper.set_apart,
     )
-    runtime = Runtime(archive, node, Gatekeeper(guard, archive), watcher)
+    runtime = Runtime(archive, node, gatekeeper, watcher)
     with contextlib.ExitStack() as stack:
         stack.callback(archive.close)
         recover_after_boot(archive, store.home())

@@ -111,6 +111,9 @@ class InstanceIntake:
         except InstanceRefusedError as refused:
             count_instance("c-store", refused.refusal.value)
             return Answer(_STATUS[refused.refusal], str(refused))
+        except AuditUnavailableError as error:
+            # It would lie in quarantine now, which could not be recorded.
+            return Answer(Status.OUT_OF_RESOURCES, str(error))
         count_instance("c-store", receipt.kept.value)
         return Answer(Status.SUCCESS)
 

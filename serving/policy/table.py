@@ -51,9 +51,10 @@ TABLE: Mapping[Action, Row] = {
     Action.DELIVER_RESULTS: {_SYSTEM: _OWN},
     Action.EXPORT_DEIDENTIFIED: {_SPECIALIST: _OWN, _SYSTEM: _OWN},
     Action.VERIFY_CONNECTION: _EVERYONE,
-    Action.READ_JOBS: {_ADMIN: _HOUSE, _SYSTEM: _HOUSE},
-    Action.RETRY_JOBS: {_ADMIN: _HOUSE},
-    Action.READ_ROUTING: {_ADMIN: _HOUSE, _ENGINEER: _HOUSE},
+    # Of one job, or one image, it is on record whose it is; what is shown names nobody.
+    Action.READ_JOBS: {_ADMIN: _OWN | _HOUSE, _SYSTEM: _HOUSE},
+    Action.RETRY_JOBS: {_ADMIN: _OWN},
+    Action.READ_ROUTING: {_ADMIN: _OWN | _HOUSE, _ENGINEER: _HOUSE},
     Action.READ_MODELS: _EVERYONE,
     Action.RELEASE_MODELS: {_ENGINEER: _HOUSE},
     Action.READ_MONITORING: {_ENGINEER: _HOUSE, _ADMIN: _HOUSE, _AUDITOR: _HOUSE},
@@ -78,7 +79,8 @@ TABLE: Mapping[Action, Row] = {
     Action.ERASE_PERSON: {_ADMIN: _OWN},
     # Courts ask the installation; whose patient it is does not matter.
     Action.HOLD_RECORDS: {_AUDITOR: frozenset({Relation.NONE, Relation.INSTALLATION})},
-    Action.READ_AUDIT: {_AUDITOR: _HOUSE},
+    # Whoever the events are about: the patient's report says who had it made.
+    Action.READ_AUDIT: {_AUDITOR: frozenset({Relation.NONE, Relation.INSTALLATION})},
     Action.READ_METRICS: {_ADMIN: _HOUSE, _ENGINEER: _HOUSE, _SYSTEM: _HOUSE},
 }
 FOR_RESEARCH = frozenset({Action.EXPORT_DEIDENTIFIED, Action.EXPORT_REVIEWS})

@@ -91,7 +91,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     archive = Archive(engine, open_objects(folder, keyring=keyring), keyring)
     recorder = MemoryRecorder()
     guard = Guard(engine, recorder, OneKey(PROGRAM), keyring)
-    handler = Storing(archive, Gatekeeper(guard, archive), node, lambda: None)
+    handler = Storing(archive, Gatekeeper(guard), node, lambda: None)
     with Listener(node.listener, handler) as listener:
         yield Hospital(own, other, listener.port, recorder, archive)
     archive.close()

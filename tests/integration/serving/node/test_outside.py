@@ -175,7 +175,7 @@ def test_nothing_leaves_that_was_not_consented_to(bench: Bench) -> None:
     keyring = bench.archive.keyring
     node = Actor("node", ActorKind.PROGRAM, frozenset({Role.SYSTEM}), "local")
     guard = Guard(bench.engine, recorder, OneKey(node), keyring)
-    hooks = Hooks(permit=Gatekeeper(guard, bench.archive).permit)
+    hooks = Hooks(permit=Gatekeeper(guard).permit)
     university = destination_of({"name": "university", "to": "folder:out"}, bench.home)
     patient = pseudonym_of(keyring, "local", PATIENT["PatientID"])
     consents = Consents(bench.engine)

@@ -1,7 +1,15 @@
 """The report for the person whose records they are."""
 
 from serving.audit import Action, Outcome, Purpose
-from serving.audit.disclosures import ACTIONS, OUTCOMES, PURPOSES, DisclosureReport
+from serving.audit.disclosures import (
+    ACTIONS,
+    OBJECTS,
+    OUTCOMES,
+    PURPOSES,
+    ROLES,
+    DisclosureReport,
+)
+from serving.policy import Role
 from tests.audit_samples import PATIENT, an_event
 
 EVENTS = [
@@ -12,6 +20,8 @@ EVENTS = [
 
 
 def test_every_word_exists_in_both_languages() -> None:
+    assert set(ROLES) == {*Role, "operator", "none"}
+    assert all(text.en and text.zh for text in (*ROLES.values(), *OBJECTS.values()))
     for table, words in ((ACTIONS, Action), (OUTCOMES, Outcome), (PURPOSES, Purpose)):
         assert set(table) == set(words)
         assert all(text.en and text.zh for text in table.values())
@@ -20,11 +30,13 @@ def test_every_word_exists_in_both_languages() -> None:
 def test_the_page_says_who_when_why_and_who_was_refused() -> None:
     report = DisclosureReport.of(PATIENT, EVENTS)
     english, chinese = report.as_markdown("en"), report.as_markdown("zh")
-    assert "| account:17 | specialist | clinic | care | study | read | refused (relation) |" in (
-        english
+    assert (
+        "| account:17 | specialist | clinic | care | study of images | read | studies.read | "
+        "refused (relation) |" in english
     )
-    assert "| account:17 | specialist | county-hospital | 紧急访问 | study | 修改 | 已执行 |" in (
-        chinese
+    assert (
+        "| account:17 | 专科医师 | county-hospital | 紧急访问 | 影像检查 | 修改 | studies.read | "
+        "已执行 |" in chinese
     )
     assert len(english.splitlines()) == len(chinese.splitlines()) == 6 + len(EVENTS)
 
