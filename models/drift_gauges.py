@@ -16,8 +16,8 @@ class Gauge:
     """One figure of one model version at one institution."""
 
     name: str
-    """`drift_effect`, `drift_alarms`, `readings`, `shadow_agreement`, `review_agreement` or
-    `shadow_review_agreement`."""
+    """`drift_effect`, `drift_alarms`, `readings`, `shadow_agreement`, `shadow_skipped`,
+    `review_agreement` or `shadow_review_agreement`."""
     model: str
     version: str
     institution: str

@@ -1,13 +1,14 @@
 """What is kept of each reading for monitoring: measurements, never the image or whose it is.
 
 One JSON object a line, under `ZHUZHEN_HOME/monitoring/<model>/`, a file for each day (UTC):
-`<date>.jsonl` of what was answered, `shadow-<date>.jsonl` of what a challenger would have said.
+`<date>.jsonl` of what was answered, `shadow-<date>.jsonl` of what a challenger would have said, or
+why it said nothing.
 Serving writes them; `training.drift` and `training.shadow_report` read them.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ UNKNOWN = "unknown"
 """The institution of a sender who belongs to none."""
 OBSERVED, SHADOW = "", "shadow-"
 """Prefixes of the files."""
+BUSY, FAILED, STOPPED = "busy", "failed", "stopped"
+"""Why a challenger did not read an input: others waited, it could not, the service was ending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,14 @@ class Observation:
     """A keyed pseudonym of the input, which reviews of it have too; empty where there is none."""
     challenger: "Observation | None" = field(default=None)
     """In shadow files: what the challenger said of the same input."""
+    skipped: str = ""
+    """In shadow files: why it did not read the input; empty where it did."""
 
 
 _PLAIN = tuple(
-    each.name for each in fields(Observation) if each.name not in ("said", "sent", "challenger")
+    each.name
+    for each in fields(Observation)
+    if each.name not in ("said", "sent", "challenger", "skipped")
 )
 """What stands in JSON as it is."""
 
@@ -67,6 +74,16 @@ _PLAIN = tuple(
 def folder_of(model: str) -> Path:
     """Return the folder of everything that is monitored of `model`."""
     return home() / "monitoring" / model
+
+
+def skipped(observation: Observation, why: str) -> Observation:
+    """Return what is kept of an input that a challenger did not read; `observation` is kept apart.
+
+    `why` is BUSY, FAILED or STOPPED.
+    """
+    return replace(
+        observation, facts={}, codes={}, position=(), said={}, ood_score=None, sent="", skipped=why
+    )
 
 
 def line_of(observation: Observation) -> str:
@@ -111,6 +128,8 @@ def _content(observation: Observation) -> dict[str, Any]:
     }
     if observation.sent:
         content["sent"] = observation.sent
+    if observation.skipped:
+        content["skipped"] = observation.skipped
     if observation.challenger is not None:
         content["challenger"] = _content(observation.challenger)
     return content

@@ -55,6 +55,8 @@ _MONITORED = {
     "drift_alarms": "Measures that moved away from their reference.",
     "readings": "Readings in the latest monitoring report.",
     "shadow_agreement": "Share of inputs on which the challenger decided as the champion.",
+    "shadow_skipped": "Inputs that the challenger did not read along, by reason: busy, failed or "
+    "stopped.",
     "review_agreement": "Share of reviews that accepted what the model said.",
     "shadow_review_agreement": "Share of reviewed inputs that both champion and challenger have "
     "read, on which this version decided as the reviewer.",

@@ -24,6 +24,7 @@ from serving.cross_origin import CrossOrigin
 from serving.doors.parts import PARTS, ROUTES, TABLE
 from serving.entrance import Entrance
 from serving.identity.errors import RequestRefusedError
+from serving.identity.institutions import names_of_institutions
 from serving.names import Names
 from serving.problems import Problem
 from serving.settings import Settings
@@ -53,7 +54,9 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
         guard = app.state.guard = stack.enter_context(POST.manned())
         stack.enter_context(guard.on_duty())
         observe = Settings.from_environment().observe
-        app.state.watcher = stack.enter_context(watching(observe))
+        app.state.watcher = stack.enter_context(
+            watching(observe, lambda: names_of_institutions(guard.engine))
+        )
         for part in PARTS:
             if part.open is not None:
                 await stack.enter_async_context(part.open(app))

@@ -2,7 +2,7 @@
 
 Both happen beside the answer: nothing here can delay or change it. The challenger (`shadow`) is
 asked about the same input on one thread of the lowest priority; nobody sees what it says, it is
-kept beside what the champion said. Where it cannot keep up, inputs are skipped and counted.
+kept beside what the champion said. Where it cannot keep up, inputs are skipped, and that is kept.
 """
 
 import logging
@@ -10,21 +10,35 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from models import store
 from models.errors import ZhuzhenError
-from models.findings import ModelReference
-from models.observation import OBSERVED, SHADOW, Observation, folder_of, line_of
+from models.findings import ModelReference, Text
+from models.institution_names import write_names
+from models.observation import (
+    BUSY,
+    FAILED,
+    OBSERVED,
+    SHADOW,
+    STOPPED,
+    Observation,
+    folder_of,
+    line_of,
+    skipped,
+)
 from serving.metrics import count_observation
 
 _LOG = logging.getLogger("zhuzhen.watching")
 _WAITING_LINES = 10_000
-_WAITING_INPUTS = 16
+WAITING_INPUTS = 16
+"""Inputs that wait for the challenger; it does not read those that come when so many do."""
 _LOWEST_PRIORITY = 19
 _OPEN_FILES = 8
 _STOP_S = 10
@@ -34,6 +48,8 @@ _LOOK_EVERY_S = 0.5
 
 Challenge = Callable[[str], Observation]
 """From a model as `name@challenger` to what is kept of its answer on one input."""
+NameInstitutions = Callable[[], Mapping[str, Text]]
+"""Gives the names of all institutions by their ids."""
 _Line = tuple[str, Observation]
 _File = tuple[str, str, str]
 """Prefix of its name, model, day."""
@@ -43,9 +59,11 @@ _Input = tuple[str, Observation, Challenge]
 class Watcher:
     """Writes observations and runs the shadow; may be told of answers from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: NameInstitutions = dict) -> None:
+        self._names = names
+        self._named: set[str] = set()
         self._lines: queue.Queue[_Line | None] = queue.Queue(_WAITING_LINES)
-        self._inputs: queue.Queue[_Input | None] = queue.Queue(_WAITING_INPUTS)
+        self._inputs: queue.Queue[_Input | None] = queue.Queue(WAITING_INPUTS)
         self._challengers: dict[str, tuple[str, float]] = {}
         """Digest of each model's challenger, empty where it has none, and when that was looked up:
         under load, readers that open a file for each image wait for each other."""
@@ -68,13 +86,14 @@ class Watcher:
             try:
                 self._inputs.put_nowait((f"{asked}@{store.CHALLENGER}", observation, challenge))
             except queue.Full:
-                count_observation("shadow", "skipped")
+                self._skip(observation, BUSY)
 
     def close(self) -> None:
         """Write what waits and stop; inputs that still wait for the shadow are skipped."""
         while not self._inputs.empty():
-            self._inputs.get_nowait()
-            count_observation("shadow", "skipped")
+            waiting = self._inputs.get_nowait()
+            if waiting is not None:
+                self._skip(waiting[1], STOPPED)
         self._inputs.put(None)
         self._threads[1].join(_STOP_S)
         self._lines.put(None)
@@ -88,6 +107,10 @@ class Watcher:
             digest = _challenger_of(answered.name)
             self._challengers[answered.name] = (digest, now)
         return digest not in ("", answered.digest)
+
+    def _skip(self, observation: Observation, why: str) -> None:
+        count_observation("shadow", FAILED if why == FAILED else "skipped")
+        self._keep("shadow", SHADOW, skipped(observation, why))
 
     def _keep(self, kind: str, prefix: str, observation: Observation) -> None:
         try:
@@ -104,7 +127,7 @@ class Watcher:
             try:
                 said = challenge(model)
             except (ZhuzhenError, OSError) as error:
-                count_observation("shadow", "failed")
+                self._skip(observation, FAILED)
                 _LOG.warning("%s could not read along: %s", model, error)
             else:
                 self._keep("shadow", SHADOW, replace(observation, challenger=said))
@@ -122,11 +145,22 @@ class Watcher:
                     prefix, observation = line
                     file = (prefix, observation.model, observation.at[:10])
                     groups.setdefault(file, []).append(observation)
+                self._name({each.institution for found in groups.values() for each in found})
                 for file, observations in groups.items():
                     self._append(files, file, observations)
         finally:
             for opened in files.values():
                 opened.close()
+
+    def _name(self, institutions: set[str]) -> None:
+        """Write the names anew where an institution is seen for the first time since the start."""
+        if institutions <= self._named:
+            return
+        self._named |= institutions
+        try:
+            write_names(self._names())
+        except (SQLAlchemyError, OSError) as error:
+            _LOG.error("names of institutions cannot be written: %s", type(error).__name__)
 
     def _waiting_lines(self) -> list[_Line | None]:
         """Wait for a line, and then a moment for more: writing each by itself holds readers up."""
@@ -161,12 +195,12 @@ class Watcher:
 
 
 @contextmanager
-def watching(observe: bool) -> Iterator[Watcher | None]:
+def watching(observe: bool, names: NameInstitutions) -> Iterator[Watcher | None]:
     """Give a watcher, or none where the operator wants nothing observed; close it at the end."""
     if not observe:
         yield None
         return
-    watcher = Watcher()
+    watcher = Watcher(names)
     try:
         yield watcher
     finally:

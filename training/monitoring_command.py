@@ -13,19 +13,11 @@ from rich.console import Console
 
 from models import store
 from models.errors import DataError, ZhuzhenError
-from models.observation import (
-    OBSERVED,
-    SHADOW,
-    Observation,
-    folder_of,
-    line_of,
-    read_days,
-    read_file,
-)
+from models.institution_names import read_names
+from models.observation import OBSERVED, Observation, folder_of, line_of, read_days, read_file
 
 if TYPE_CHECKING:
-    from training.review_agreement import ReviewAgreement
-    from training.shadow_report import Agreement, ReviewedShadow
+    from training.second_opinions import SecondOpinions
 
 _STDERR = Console(stderr=True)
 
@@ -96,10 +88,17 @@ def report(
     if as_json:
         typer.echo(json.dumps(told))
         return
+    from training.monitoring_words import institution_title
+
+    names = read_names()
     for drift in told["institutions"]:
         few = "" if drift["enough"] else " (too few to say anything)"
+        title = institution_title(drift["institution"], names)
         alarms = ", ".join(drift["alarms"]) or "nothing moved"
-        typer.echo(f"{drift['institution']}: {drift['readings']} readings{few}: {alarms}")
+        typer.echo(f"{title}: {drift['readings']} readings{few}: {alarms}")
+    read = told["shadow_read"]["read"]
+    if inputs := read + sum(told["shadow_read"]["skipped"].values()):
+        typer.echo(f"shadow: {read} of {inputs} inputs read")
     typer.echo(str(page))
 
 
@@ -162,12 +161,15 @@ def _report(
     from training.drift import as_json, by_institution, compare
     from training.monitoring_gauges import gauges_of
     from training.monitoring_page import write_page
+    from training.monitoring_words import institution_name
+    from training.second_opinions import second_opinions
 
     reference = _reference(name, version)
     found = [each for each in read_days(name, OBSERVED, *span) if each.version == version]
     streams = by_institution(found)
     drifts = [compare(who, reference, stream) for who, stream in streams.items()]
-    shadow, reviewed, shadow_reviewed = _agreements(name, version, span, reviews)
+    others = second_opinions(name, version, span, reviews)
+    names = read_names()
     page = out or folder_of(name) / "reports" / f"{span[1]}.html"
     write_page(
         page,
@@ -177,31 +179,22 @@ def _report(
         drifts=drifts,
         streams=streams,
         reference=reference,
-        shadow=shadow,
-        reviews=reviewed,
-        reviewed=shadow_reviewed,
+        names=names,
+        others=others,
     )
-    write_gauges(name, gauges_of(name, version, drifts, shadow, reviewed, shadow_reviewed))
-    told = {
-        "model": name,
-        "version": version,
-        "report": str(page),
-        "institutions": [as_json(drift) for drift in drifts],
-        "shadow": [asdict(each) for each in shadow],
-        "reviews": [asdict(each) for each in reviewed],
-        "shadow_reviews": [asdict(each) for each in shadow_reviewed],
+    write_gauges(name, gauges_of(name, version, drifts, others))
+    told = {"model": name, "version": version, "report": str(page)}
+    institutions = [
+        as_json(drift) | {"name": asdict(institution_name(drift.institution, names))}
+        for drift in drifts
+    ]
+    return page, {**told, "institutions": institutions, **_opinions_json(others)}
+
+
+def _opinions_json(others: "SecondOpinions") -> dict[str, Any]:
+    return {
+        "shadow": [asdict(each) for each in others.shadow],
+        "shadow_read": asdict(others.shadow_read),
+        "reviews": [asdict(each) for each in others.reviews],
+        "shadow_reviews": [asdict(each) for each in others.reviewed],
     }
-    return page, told
-
-
-def _agreements(
-    name: str, version: str, span: tuple[date, date], reviews: Path | None
-) -> "tuple[list[Agreement], list[ReviewAgreement], list[ReviewedShadow]]":
-    """Return how champion and challenger agree, reviewers with the champion, and with both."""
-    from datasets.reviews import read_reviews
-    from training.review_agreement import review_agreement
-    from training.shadow_report import agreement, reviewed_shadow
-
-    pairs = list(read_days(name, SHADOW, *span))
-    told = list(read_reviews(reviews)) if reviews else []
-    return agreement(pairs), review_agreement(told, name, version), reviewed_shadow(pairs, told)

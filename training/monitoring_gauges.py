@@ -4,17 +4,14 @@ from collections.abc import Sequence
 
 from models.drift_gauges import Gauge
 from training.drift import Drift
-from training.review_agreement import ReviewAgreement
-from training.shadow_report import Agreement, ReviewedShadow
+from training.second_opinions import SecondOpinions
 
 
 def gauges_of(
     model: str,
     version: str,
     drifts: Sequence[Drift],
-    shadow: Sequence[Agreement],
-    reviews: Sequence[ReviewAgreement],
-    reviewed: Sequence[ReviewedShadow],
+    others: SecondOpinions,
 ) -> list[Gauge]:
     """Return the gauges of one report.
 
@@ -29,14 +26,16 @@ def gauges_of(
             if measure.kind != "rate":
                 effect = measure.effect
                 gauges.append(Gauge("drift_effect", model, version, who, measure.name, effect))
-    for each in shadow:
+    for each in others.shadow:
         if each.inputs:
             gauges.append(
                 Gauge("shadow_agreement", model, each.challenger, "all", each.what, each.same)
             )
-    for review in reviews:
+    for why, count in others.shadow_read.skipped.items():
+        gauges.append(Gauge("shadow_skipped", model, version, "all", why, float(count)))
+    for review in others.reviews:
         gauges.append(Gauge("review_agreement", model, version, "all", review.finding, review.rate))
-    for pair in reviewed:
+    for pair in others.reviewed:
         for which, right in (
             (pair.champion, pair.champion_right),
             (pair.challenger, pair.challenger_right),

@@ -12,11 +12,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from models.findings import Text
 from models.observation import Observation
 from training.drift import Drift, Measure
-from training.monitoring_words import causes_of, name_of, value_of
-from training.review_agreement import ReviewAgreement
-from training.shadow_report import Agreement, ReviewedShadow
+from training.monitoring_words import (
+    causes_of,
+    institution_title,
+    name_of,
+    skipped_told,
+    value_of,
+)
+from training.second_opinions import SecondOpinions
 
 mpl.use("Agg")  # no display where reports are made
 
@@ -33,11 +39,13 @@ def write_page(
     drifts: Sequence[Drift],
     streams: Mapping[str, Sequence[Observation]],
     reference: Sequence[Observation],
-    shadow: Sequence[Agreement],
-    reviews: Sequence[ReviewAgreement],
-    reviewed: Sequence[ReviewedShadow],
+    names: Mapping[str, Text],
+    others: SecondOpinions,
 ) -> None:
-    """Write the report to `path`; `streams` are the readings of each institution."""
+    """Write the report to `path`; `streams` are the readings of each institution.
+
+    `names` are those of institutions, by the ids that observations have.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATE.parent), autoescape=True, trim_blocks=True
     )
@@ -54,11 +62,14 @@ def write_page(
         ],
         reference_readings=len(reference),
         reference_days=_days_of(reference),
+        title_of=lambda institution: institution_title(institution, names),
         name_of=name_of,
         value_of=value_of,
-        shadow=shadow,
-        reviews=reviews,
-        reviewed=reviewed,
+        shadow=others.shadow,
+        shadow_read=others.shadow_read,
+        skipped=skipped_told(others.shadow_read),
+        reviews=others.reviews,
+        reviewed=others.reviewed,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

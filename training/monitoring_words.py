@@ -1,10 +1,12 @@
 """What a monitoring report says to people who are no statisticians: names, causes, what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.findings import Text
+from models.observation import BUSY, FAILED, STOPPED, UNKNOWN
 from training.drift import Measure
+from training.shadow_report import ShadowRead
 
 _FACTS = {
     "rows_px": Text("image height in pixels", "图像高度（像素）"),
@@ -24,6 +26,27 @@ _VERDICTS = {
     "unreadable": Text("refused: unreadable", "拒绝：无法读取"),
 }
 _PICTURE = frozenset(_FACTS) - {"age_years", "distance"}
+
+_TOGETHER = {
+    "all": Text("All institutions", "全部机构"),
+    UNKNOWN: Text("Senders of no institution", "未归属机构的发送方"),
+}
+_SKIPPED = {
+    BUSY: Text(
+        "{count} came while it was busy with others: what it read is a sample, mostly of quiet "
+        "hours. More processor cores let it read more.",
+        "{count} 次到达时其正忙于其他输入：已判读者为抽样，多属空闲时段；"
+        "增加处理器核数可判读更多。",
+    ),
+    FAILED: Text(
+        "{count} it failed on: the service's log says why; mend that before it is promoted.",
+        "{count} 次判读失败：原因见服务日志，应在提升前解决。",
+    ),
+    STOPPED: Text(
+        "{count} still waited when the service ended.",
+        "{count} 次在服务停止时仍在等待。",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +97,29 @@ _REFUSES = Cause(
         "每个结果都写明违反了哪条规则：查看近期拒绝的原因，在发送端修正头信息与导出方式，不要绕过拒绝。",
     ),
 )
+
+
+def institution_name(institution: str, names: Mapping[str, Text]) -> Text:
+    """Return what a person calls `institution`, by its id, `all` or UNKNOWN; the id if unnamed."""
+    return {**names, **_TOGETHER}.get(institution, Text(institution, institution))
+
+
+def institution_title(institution: str, names: Mapping[str, Text]) -> str:
+    """Return both names, with the id by which commands and gauges know the institution."""
+    name = institution_name(institution, names)
+    if name.en == institution:
+        return institution
+    title = f"{name.en} {name.zh}"
+    return title if institution in _TOGETHER else f"{title} ({institution})"
+
+
+def skipped_told(read: ShadowRead) -> list[Text]:
+    """Return, for each reason why a challenger did not read inputs, how many and what to do."""
+    return [
+        Text(told.en.format(count=count), told.zh.format(count=count))
+        for why, count in read.skipped.items()
+        for told in (_SKIPPED.get(why, Text(f"{{count}} {why}.", f"{{count}} {why}。")),)
+    ]
 
 
 def name_of(measure: Measure) -> Text:

@@ -1,6 +1,7 @@
 """How far a challenger that reads along agrees with the champion, and both with reviewers."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,28 @@ def _agreement(
         kappa,
         float(np.mean(changes)) if len(changes) else None,
         float(max(changes, key=abs)) if len(changes) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRead:
+    """How many inputs a challenger was to read along, and why it did not read all."""
+
+    read: int
+    skipped: Mapping[str, int]
+    """Inputs by reason: `busy`, `failed`, `stopped` (`models.observation`)."""
+
+    @property
+    def inputs(self) -> int:
+        """All that it was to read."""
+        return self.read + sum(self.skipped.values())
+
+
+def shadow_read(pairs: Sequence[Observation]) -> ShadowRead:
+    """Count what shadow files hold."""
+    skipped = Counter(each.skipped for each in pairs if each.skipped)
+    return ShadowRead(
+        sum(each.challenger is not None for each in pairs), dict(sorted(skipped.items()))
     )
 
 

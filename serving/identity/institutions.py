@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
+from models.findings import Text
 from serving.identity.errors import NO_INSTITUTION, RequestRefusedError
 from serving.identity.records import Institution, ReferralPath, Tier
 
@@ -100,3 +101,10 @@ def list_institutions(engine: Engine) -> list[Described]:
             )
             for one in found
         ]
+
+
+def names_of_institutions(engine: Engine) -> dict[str, Text]:
+    """Return what each institution is called, by its identifier."""
+    with Session(engine) as session:
+        found = session.execute(select(Institution.id, Institution.name, Institution.name_zh))
+        return {institution: Text(name, name_zh) for institution, name, name_zh in found}

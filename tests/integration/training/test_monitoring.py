@@ -10,7 +10,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from models.observation import OBSERVED, SHADOW, Observation, Said, folder_of, line_of
+from models.findings import Text
+from models.institution_names import write_names
+from models.observation import (
+    BUSY,
+    FAILED,
+    OBSERVED,
+    SHADOW,
+    Observation,
+    Said,
+    folder_of,
+    line_of,
+    skipped,
+)
 from serving.metrics import exposition
 from tests.package_samples import NAME, write_tiny_package
 from training import monitoring_command
@@ -92,6 +104,42 @@ def test_report_tells_who_moved_and_metrics_show_it(home: Path) -> None:
     assert (
         f'zhuzhen_shadow_agreement{{institution="all",measure="pneumonia",model="{NAME}"' in metrics
     )
+
+
+def test_report_says_who_an_institution_is_and_what_the_shadow_skipped(home: Path) -> None:
+    run(monitoring_command.baseline, NAME, "--until", str(TODAY - timedelta(days=10)))
+    write_names({"b": Text("Bay County Hospital", "海湾县医院")})
+    pair = replace(reading(1, "b", 6.2), challenger=reading(1, "b", 6.2))
+    busy, failed = (skipped(reading(n, "b", 6.2), why) for n, why in ((2, BUSY), (3, FAILED)))
+    keep(SHADOW, 0, [*[pair] * 60, *[busy] * 15, *[failed] * 5])
+    status, text, _ = run(monitoring_command.report, NAME, "--json")
+    answer = json.loads(text)
+    assert status == 0
+    names = {each["institution"]: each["name"]["zh"] for each in answer["institutions"]}
+    assert names == {"a": "a", "b": "海湾县医院", "all": "全部机构"}
+    assert answer["shadow_read"] == {"read": 60, "skipped": {"busy": 15, "failed": 5}}
+    page = Path(answer["report"]).read_text(encoding="utf-8")
+    assert "<h2>Bay County Hospital 海湾县医院 (b): 100 readings" in page
+    assert "Bay County Hospital 海湾县医院 (b): 1" in page
+    assert "<h2>All institutions 全部机构: 200 readings" in page
+    assert "read along on 60 of 80 inputs (75.0 %)" in page
+    assert "共 80 次输入，候选版本判读了 60 次（75.0 %）" in page
+    assert "15 came while it was busy with others" in page
+    assert "5 次判读失败" in page
+    labels = f'institution="all",measure="busy",model="{NAME}",version="{VERSION}"'
+    assert f"zhuzhen_shadow_skipped{{{labels}}} 15.0" in exposition().decode()
+    told = run(monitoring_command.report, NAME)[1]
+    assert "Bay County Hospital 海湾县医院 (b): 100 readings" in told
+    assert "shadow: 60 of 80 inputs read" in told
+
+
+def test_shadow_that_never_kept_up_is_told(home: Path) -> None:
+    run(monitoring_command.baseline, NAME, "--until", str(TODAY - timedelta(days=10)))
+    keep(SHADOW, 0, [skipped(reading(n, "a", 5), BUSY) for n in range(30)])
+    answer = json.loads(run(monitoring_command.report, NAME, "--json")[1])
+    assert answer["shadow"] == []
+    page = Path(answer["report"]).read_text(encoding="utf-8")
+    assert "read along on 0 of 30 inputs" in page
 
 
 def test_trial_counts_alarms_of_both_streams(home: Path) -> None:

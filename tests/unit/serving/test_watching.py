@@ -1,6 +1,8 @@
 import json
 import shutil
 import threading
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,14 +10,25 @@ import pytest
 
 from models import store
 from models.errors import DataError
-from models.findings import Verdict
-from models.observation import OBSERVED, SHADOW, Observation, folder_of, line_of, read_days
+from models.findings import Text, Verdict
+from models.institution_names import read_names
+from models.observation import (
+    BUSY,
+    FAILED,
+    OBSERVED,
+    SHADOW,
+    STOPPED,
+    Observation,
+    folder_of,
+    line_of,
+    read_days,
+)
 from models.package import METADATA, seal
 from serving.metrics import exposition
 from serving.observations import ImageWatch, observed_reading
 from serving.privacy import open_keyring
 from serving.shelf import Shelf
-from serving.watching import Watcher
+from serving.watching import WAITING_INPUTS, Watcher
 
 MODEL = "chest-xray-pneumonia"
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -94,8 +107,46 @@ def test_challenger_that_must_not_be_loaded_is_counted_and_no_more(home: Path) -
     (home / "models" / MODEL / "99.0.0" / "calibration.json").write_text("{}", encoding="utf-8")
     watched("child-normal-1.dcm")
     assert len(list(read_days(MODEL, OBSERVED, *SPAN))) == 1
-    assert list(read_days(MODEL, SHADOW, *SPAN)) == []
+    (told,) = read_days(MODEL, SHADOW, *SPAN)
+    assert (told.skipped, told.challenger, dict(told.said)) == (FAILED, None, {})
     assert b'zhuzhen_observations_total{kind="shadow",outcome="failed"}' in exposition()
+
+
+def test_inputs_that_the_challenger_has_no_time_for_are_kept_with_the_reason(home: Path) -> None:
+    challenge(home)
+    watcher, observation, held = Watcher(), one(), threading.Event()
+
+    def slow(_: str) -> Observation:
+        held.wait(20)
+        return observation
+
+    answered = store.load(f"{MODEL}@1.0.0").reference_to
+    # One is being read, as many wait as may, and three are too many.
+    watcher.saw(MODEL, answered, observation, slow)
+    while not watcher._inputs.empty():
+        threading.Event().wait(0.01)
+    for _ in range(WAITING_INPUTS + 3):
+        watcher.saw(MODEL, answered, observation, slow)
+    threading.Timer(0.2, held.set).start()
+    watcher.close()
+    told = Counter(each.skipped for each in read_days(MODEL, SHADOW, *SPAN))
+    assert told == {"": 1, BUSY: 3, STOPPED: WAITING_INPUTS}
+
+
+def test_names_of_institutions_are_kept_beside_what_they_sent(home: Path) -> None:
+    asked = []
+
+    def names() -> dict[str, Text]:
+        asked.append(1)
+        return {"clinic-7": Text("Clinic 7", "第七诊所")}
+
+    watcher, observation = Watcher(names), one()
+    for institution in ("clinic-7", "clinic-7", "unknown", "unknown"):
+        said = replace(observation, institution=institution)
+        watcher.saw(MODEL, store.load(MODEL).reference_to, said, lambda _: observation)
+    watcher.close()
+    assert read_names() == {"clinic-7": Text("Clinic 7", "第七诊所")}
+    assert len(asked) <= 2
 
 
 def one() -> Observation:
