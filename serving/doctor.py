@@ -26,6 +26,7 @@ from serving.check import Check, Look, State
 from serving.checked_files import cds_clients, node_file
 from serving.cross_origin import CrossOrigin
 from serving.identity.tokens import Provider
+from serving.jobs.examining import deliveries
 from serving.listening import CERTIFICATE, KEY
 from serving.names import Names
 from serving.privacy import Keyring
@@ -346,5 +347,5 @@ def _programs(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
 _LOOKS: tuple[Look, ...] = (
     *(_home, _settings, _master_key, _keyring, _database, _audit, _audit_role, _anchor),
     *(_tls, _disk, _programs),
-    *(node_file, cds_clients),
+    *(node_file, cds_clients, deliveries),
 )

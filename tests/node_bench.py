@@ -102,7 +102,8 @@ class Bench:
         config = WorkerConfig(self._jobs_url, self.home, dead_after_s=dead_after_s)
         node = parse_node(text)
         leaving = Leaving(self.archive, SHELF, node.destinations, self.home)
-        found = {"pacs": self.pacs, **(senders or {})}
+        known = {"pacs": self.pacs, **(senders or {})}
+        found = {name: each for name, each in known.items() if name in node.destinations}
         return Worker(config, self.archive, self.reader, node, found, leaving, hooks=hooks)
 
     def receive(self, dataset: Dataset, source: str) -> None:

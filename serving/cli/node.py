@@ -50,9 +50,9 @@ def list_them(
     for line in lines:
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.created_at))
         sent = ", ".join(f"{name}: {found}" for name, found in line.deliveries.items())
-        table.add_row(
-            line.id, created, line.source, line.priority, line.state, sent or "-", line.reason
-        )
+        why = [f"{name}: {reason}" for name, reason in line.undelivered.items()]
+        told = " | ".join(filter(None, (line.reason, *why)))
+        table.add_row(line.id, created, line.source, line.priority, line.state, sent or "-", told)
     Console().print(table)
 
 

@@ -1,7 +1,7 @@
 """One try to deliver a pre-read's objects to one destination, and what follows from it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,10 @@ from serving.jobs.tables import DELIVERIES, PRE_READS, DeliveryState
 
 GIVE_UP_AFTER_S = 24 * 3600.0
 """How long a destination may be away, where its entry says nothing else."""
+NOT_IN_NODE_FILE = (
+    "The destination is not in node.yaml; put it back, and this is sent after the next start."
+)
+"""Why nothing is sent to a destination that was taken out; what has this reason waits for it."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 
@@ -76,6 +80,25 @@ def plan_deliveries(connection: Connection, job_id: str, now: float) -> None:
                     updated_at=now,
                 )
             )
+
+
+def queue_returned(connection: Connection, destinations: Iterable[str], now: float) -> int:
+    """Queue anew what was not sent because its destination was not there; return how much."""
+    found = connection.execute(
+        DELIVERIES.update()
+        .where(
+            DELIVERIES.c.state == DeliveryState.FAILED.value,
+            DELIVERIES.c.reason == NOT_IN_NODE_FILE,
+            DELIVERIES.c.destination.in_(tuple(destinations)),
+        )
+        .values(
+            state=DeliveryState.QUEUED.value,
+            attempt=DELIVERIES.c.attempt + 1,
+            reason="",
+            updated_at=now,
+        )
+    )
+    return found.rowcount
 
 
 def files_of(archive: Archive, job_id: str, destination: str) -> list[bytes]:

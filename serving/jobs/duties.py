@@ -72,6 +72,10 @@ class PreReads:
         set_state(connection, self._archive.keyring, row_id, JobState.RUNNING, now=self._clock())
 
 
+_ELSEWHERE = "deliver"
+"""The lane of what is for destinations that are not in `node.yaml`: it is not sent, and says so."""
+
+
 class Deliveries:
     """Pre-reads to be sent, each destination's in a lane of its own, urgent ones before others."""
 
@@ -81,17 +85,20 @@ class Deliveries:
     def __init__(self, work: StudyWork, destinations: Iterable[str], at_once: int) -> None:
         self._destinations = {f"deliver-{name}": name for name in destinations}
         self.workflow = work.deliver
-        self.slots = dict.fromkeys(self._destinations, at_once)
+        self.slots = dict.fromkeys((*self._destinations, _ELSEWHERE), at_once)
 
     def prepare(self, lanes: Lanes) -> None:
         """Do nothing: DBOS knows the workflow by now."""
 
     def in_order(self, lane: str) -> Select[Any]:
         """Return the query of the deliveries to a lane's destination; see `Duty`."""
+        column = DELIVERIES.c.destination
+        here = tuple(self._destinations.values())
+        of_lane = column.not_in(here) if lane == _ELSEWHERE else column == self._destinations[lane]
         return (
             select(DELIVERIES.c.id, DELIVERIES.c.attempt)
             .join(JOBS, JOBS.c.id == DELIVERIES.c.job_id)
-            .where(DELIVERIES.c.destination == self._destinations[lane])
+            .where(of_lane)
             .order_by(JOBS.c.urgent.desc(), DELIVERIES.c.created_at)
         )
 

@@ -44,6 +44,8 @@ class JobLine:
     created_at: float
     deliveries: dict[str, str]
     """State by destination."""
+    undelivered: dict[str, str]
+    """Why not, by destination, where something has been tried and was not taken."""
 
 
 def list_jobs(engine: Engine, state: str | None = None, limit: int = 100) -> list[JobLine]:
@@ -184,9 +186,7 @@ def _find(connection: Connection, job_id: str) -> Any:
 
 
 def _line(connection: Connection, row: Any) -> JobLine:
-    states = connection.execute(
-        select(DELIVERIES.c.destination, DELIVERIES.c.state).where(DELIVERIES.c.job_id == row.id)
-    ).all()
+    deliveries = connection.execute(select(DELIVERIES).where(DELIVERIES.c.job_id == row.id)).all()
     return JobLine(
         id=row.id,
         institution=row.institution,
@@ -196,5 +196,6 @@ def _line(connection: Connection, row: Any) -> JobLine:
         state=row.state,
         reason=row.reason,
         created_at=row.created_at,
-        deliveries={each.destination: each.state for each in states},
+        deliveries={each.destination: each.state for each in deliveries},
+        undelivered={each.destination: each.reason for each in deliveries if each.reason},
     )

@@ -21,6 +21,7 @@ from serving.archive import Archive
 from serving.audit import AuditUnavailableError
 from serving.faults import place_of
 from serving.jobs.delivering import (
+    NOT_IN_NODE_FILE,
     Sender,
     Tried,
     files_of,
@@ -238,7 +239,7 @@ class StudyWork(DBOSConfiguredInstance):
     def _send(self, delivery_id: str, job_id: str, destination: str) -> Tried:
         sender = self._senders.get(destination)
         if sender is None:
-            return Tried(False, can_heal=False, reason="The destination is not in node.yaml.")
+            return Tried(False, can_heal=False, reason=NOT_IN_NODE_FILE)
         leaves = self._leaving.concerns(destination)
         action = "export_deidentified" if leaves else "deliver_results"
         permitted = False

@@ -29,7 +29,7 @@ from serving.jobs.completeness import (
     is_complete,
     open_studies,
 )
-from serving.jobs.delivering import Sender
+from serving.jobs.delivering import Sender, queue_returned
 from serving.jobs.duties import Deliveries, Dispatcher, Duty, PreReads
 from serving.jobs.heartbeat import DEAD_AFTER_S, Heartbeat
 from serving.jobs.lanes import Lanes
@@ -154,6 +154,7 @@ class Worker:
             self._executor_id,
         )
         self._strays.adopt_of_before()
+        self._queue_returned()
         self._heartbeat = Heartbeat(
             self._archive, self._executor_id, dead_after_s=self._config.dead_after_s
         )
@@ -235,6 +236,13 @@ class Worker:
             _LOG.warning(
                 "%d workflows had ended without a result; they are carried out anew", count
             )
+
+    def _queue_returned(self) -> None:
+        """Send what waited for destinations that are in `node.yaml` again."""
+        names = tuple(self._node.destinations)
+        count = self._archive.write(lambda found: queue_returned(found, names, self._clock()))
+        if count:
+            _LOG.info("%d deliveries are sent: their destination is in node.yaml again", count)
 
     def _claim(self) -> None:
         if not self._config.database_url.startswith("sqlite"):

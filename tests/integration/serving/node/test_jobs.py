@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import generate_uid
+from typer.testing import CliRunner
 
 from models.errors import ZhuzhenError
+from serving.check import State
+from serving.cli.app import app
+from serving.doctor import examine
 from serving.jobs.listing import list_jobs, retry_job, show_job
 from serving.jobs.tables import JOBS
 from serving.worklist.reports import PROGRESS, REASON, STATE
-from tests.node_bench import AwayError, Bench, eventually, radiograph
+from tests.node_bench import NODE, AwayError, Bench, eventually, radiograph
 
 LABEL = "00741204"
 
@@ -92,6 +96,38 @@ def test_what_cannot_heal_is_on_the_dead_letter_list_and_can_be_retried(bench: B
         bench.settled(2)
     assert [job.state for job in list_jobs(bench.engine, "dead")] == ["failed"]
     assert bench.pacs.received
+
+
+def test_what_was_for_a_destination_that_is_gone_is_told_and_sent_if_it_comes_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZHUZHEN_HOME", str(bench.home))
+    monkeypatch.setenv("ZHUZHEN_DATABASE_URL", bench.engine.url.render_as_string(False))
+    without = NODE.replace(", destinations: [pacs]", "").replace("name: pacs", "name: b")
+    # More than are sent at a time: some are under way, some wait for their turn.
+    bench.pacs.failures = [AwayError(can_heal=True)] * 30
+    with bench.worker():
+        for _ in range(4):
+            bench.receive(radiograph(StudyInstanceUID=generate_uid()), "quick")
+        eventually(lambda: found if len(found := list_jobs(bench.engine, "done")) == 4 else [])
+    (bench.home / "node.yaml").write_text(without)
+    waiting = {check.name: check for check in examine(bench.home)}["deliveries"]
+    assert waiting.state is State.WARNING
+    assert "4 deliveries are for pacs" in waiting.message.en
+    with bench.worker(without):
+        assert len(bench.settled(4)) == 4
+        dead = list_jobs(bench.engine, "dead")
+    assert [job.deliveries for job in dead] == [{"pacs": "failed"}] * 4
+    told = CliRunner().invoke(app, ["jobs", "list", "--state", "dead"], env={"COLUMNS": "250"})
+    assert told.stdout.count("pacs: The destination is not in node.yaml") == 4
+    assert "deliveries" in {check.name for check in examine(bench.home)}
+    bench.pacs.failures, bench.pacs.sends = [], 0
+    (bench.home / "node.yaml").write_text(NODE)
+    with bench.worker():
+        bench.settled(4)
+    assert list_jobs(bench.engine, "dead") == []
+    assert bench.pacs.sends == 4
+    assert "deliveries" not in {check.name for check in examine(bench.home)}
 
 
 def test_urgent_goes_before_routine(bench: Bench) -> None:
