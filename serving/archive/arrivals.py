@@ -23,7 +23,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from serving.archive.entries import Entry, find_digest, is_of_other_patient
+from serving.archive.entries import (
+    Entry,
+    are_of_different_patients,
+    find_digest,
+    is_of_other_patient,
+)
 from serving.archive.errors import InstanceRefusedError
 from serving.archive.file_meta import data_set_offset
 from serving.archive.header import read_instance_header
@@ -95,6 +100,8 @@ class Arrivals:
         self._waiting: deque[Arrival] = deque()
         self._ours: set[str] = set()
         """Names that this process holds."""
+        self._acknowledged: dict[str, Arrival] = {}
+        """By these names, what is to be indexed."""
         self._is_stuck = False
         self._turn = threading.Lock()
         """Held by who indexes what waits."""
@@ -126,8 +133,14 @@ class Arrivals:
         return arrival
 
     def known(self, arrival: Arrival) -> Known:
-        """Return what the index says of the UID and of the study."""
+        """Return what is known of the UID and of the study.
+
+        What another process acknowledged in the last moments is not; the index finds it.
+        """
         entry = arrival.entry
+        # First these: who is not among them any more is in the index.
+        if any(_contradicts(each.entry, entry) for each in list(self._acknowledged.values())):
+            return Known(None, is_of_other_patient=True)
 
         def look(connection: Connection) -> Known:
             uid = entry.header.sop_instance_uid
@@ -141,10 +154,12 @@ class Arrivals:
     def let_go(self, arrival: Arrival) -> None:
         """Give up the claim to a UID."""
         self._objects.let_go(arrival.held)
+        self._acknowledged.pop(arrival.held, None)
         self._ours.discard(arrival.held)
 
     def add(self, arrival: Arrival) -> None:
         """Have an arrival indexed, soon."""
+        self._acknowledged[arrival.held] = arrival
         with self._changed:
             self._waiting.append(arrival)
             if len(self._waiting) == 1:
@@ -295,6 +310,15 @@ class Arrivals:
         key = self._keyring.secret(SecretName.BLIND_INDEX)
         claimed = f"arrivals\n{entry.institution}\n{entry.header.sop_instance_uid}"
         return hmac.digest(key, claimed.encode(), hashlib.sha256).hex()
+
+
+def _contradicts(known: Entry, entry: Entry) -> bool:
+    """Whether both are of one study, and name different patients."""
+    return (
+        known.institution == entry.institution
+        and known.header.study_uid == entry.header.study_uid
+        and are_of_different_patients(known.header, entry.header)
+    )
 
 
 def _heals(error: Exception) -> bool:

@@ -141,6 +141,12 @@ def is_of_other_patient(connection: Connection, keyring: Keyring, entry: Entry) 
     return found is not None and _differs(keyring, str(found[0]), entry.header)
 
 
+def are_of_different_patients(one: InstanceHeader, other: InstanceHeader) -> bool:
+    """Whether two instances name different patients; one that is not stated is none."""
+    patients = {text_of(header.study, _PATIENT) for header in (one, other)} - {""}
+    return len(patients) > 1
+
+
 def _differs(keyring: Keyring, index: str, header: InstanceHeader) -> bool:
     """Whether the patient of a study is another one; one that is not stated is none."""
     patient = text_of(header.study, _PATIENT)

@@ -186,19 +186,42 @@ def test_what_comes_into_another_patients_study_is_refused(archive: Archive) -> 
     assert apart == ["other_patient"]
 
 
-def test_two_patients_who_come_into_one_study_at_once_are_kept_apart(
+def test_another_patient_is_refused_before_the_first_one_is_indexed(
     engine: Engine, tmp_path: Path
 ) -> None:
-    with contextlib.closing(open_archive(engine, tmp_path)) as archive:
+    first, other, again = in_one_study("A-1", "B-2", "A-1")
+    with (
+        contextlib.closing(open_archive(engine, tmp_path)) as archive,
+        ThreadPoolExecutor(1) as pool,
+    ):
         with index_busy(engine):
-            sent = in_one_study("A-1", "B-2", "A-1")
-            assert [arrive(archive, each) for each in sent] == [Kept.NEW] * 3
-        with archive.reading() as connection:
-            assert len(indexed(connection)) == 2
-            (study,) = connection.execute(select(STUDIES))
-            apart = connection.execute(select(QUARANTINE.c.reason)).scalars().all()
-    assert study.instances == 2
-    assert apart == ["other_patient"]
+            assert arrive(archive, first) == Kept.NEW
+            # The quarantine is in the same database, so that the answer waits for it.
+            refused = pool.submit(arrive, archive, other)
+            assert arrive(archive, again) == Kept.NEW
+        with pytest.raises(InstanceRefusedError) as told:
+            refused.result(60)
+    assert told.value.refusal == Refusal.OTHER_PATIENT
+
+
+def test_two_patients_who_come_into_one_study_by_two_processes_are_kept_apart(
+    engine: Engine, tmp_path: Path
+) -> None:
+    archives = [open_archive(engine, tmp_path) for _ in range(2)]
+    with index_busy(engine):
+        sent = in_one_study("A-1", "B-2", "A-1")
+        by = (archives[0], archives[1], archives[0])
+        kept = [arrive(archive, each) for archive, each in zip(by, sent, strict=True)]
+        assert kept == [Kept.NEW] * 3
+    with archives[0].reading() as connection:
+        named = len(indexed(connection))
+        (study,) = connection.execute(select(STUDIES))
+        apart = connection.execute(select(QUARANTINE.c.reason)).scalars().all()
+    # Whichever was indexed first has the study.
+    assert named == study.instances == 3 - len(apart)
+    assert set(apart) == {"other_patient"}
+    for archive in archives:
+        archive.close()
 
 
 def test_one_of_many_with_a_uid_is_acknowledged_in_all_processes(
