@@ -12,7 +12,7 @@ from benchmarks.client import LoadClient
 from benchmarks.figures import Section
 from benchmarks.homes import own_home
 from benchmarks.inputs import make_bodies
-from benchmarks.machine import describe_machine, usable_cores
+from benchmarks.machine import describe_machine
 from benchmarks.measures import (
     access,
     audit,
@@ -31,7 +31,7 @@ from benchmarks.page import page_from, renewed, results_json
 from models import store
 from serving.identity.local import passing_key
 from serving.policy import Role
-from serving.settings import Settings
+from serving.settings import Settings, usable_cores
 
 PAGES = Path(__file__).parents[1] / "docs"
 MEASURES: Mapping[str, Callable[[Bench], Section]] = {

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from models.findings import ModelReference
+from serving.settings import usable_cores
 
 _LIBRARIES = (
     "bentoml",
@@ -65,13 +66,6 @@ def describe_machine(model: ModelReference) -> Machine:
         model=f"{model.name} {model.version} ({model.digest[:19]}...)",
         load_at_start=round(os.getloadavg()[0], 2),
     )
-
-
-def usable_cores() -> int:
-    """Return how many processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> tuple[str, frozenset[str]]:

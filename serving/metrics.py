@@ -108,9 +108,9 @@ _INSTANCES = Counter(
 )
 
 
-def count_instance(way: str, outcome: str) -> None:
-    """Count one received instance; `way` is `c-store`, `stow` or `fetch`."""
-    _INSTANCES.labels(way, outcome).inc()
+def count_instance(way: str, outcome: str, count: int = 1) -> None:
+    """Count received instances; `way` is `c-store`, `stow` or `fetch`."""
+    _INSTANCES.labels(way, outcome).inc(count)
 
 
 def count_model_change(*, model: str, version: str, outcome: str) -> None:

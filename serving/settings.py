@@ -76,7 +76,7 @@ class Settings:
             model=environment.get("ZHUZHEN_MODEL", cls().model),
             tile_model=environment.get("ZHUZHEN_TILE_MODEL", cls().tile_model),
             precision=Precision(precision),
-            threads=number("ZHUZHEN_THREADS", _usable_cores(), 1, 4096),
+            threads=number("ZHUZHEN_THREADS", usable_cores(), 1, 4096),
             requests_per_minute=number(
                 "ZHUZHEN_REQUESTS_PER_MINUTE", REQUESTS_PER_MINUTE, 1, 10**9
             ),
@@ -93,7 +93,8 @@ def _whole_number(
     return int(found)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

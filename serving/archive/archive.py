@@ -146,6 +146,14 @@ class Archive:
         """
         self._arrivals.settle_all()
 
+    def settle_own(self) -> None:
+        """Index everything that this process acknowledged before.
+
+        Raises:
+            OSError, SQLAlchemyError: that is not possible now.
+        """
+        self._arrivals.settle()
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection to read everything by that was acknowledged before."""

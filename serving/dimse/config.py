@@ -3,14 +3,17 @@
 import ipaddress
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from models.errors import ZhuzhenError
+from serving.settings import usable_cores
 
 _LONGEST_AE_TITLE = 16
+_MOST_PROCESSES = 4
+"""By default: what more would bring, no disk takes."""
 CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2, in OpenSSL's words: what RFC 9325, section 4.2, recommends, and ChaCha20 (RFC 7905).
 Those of TLS 1.3 are all of this kind. Level 2 asks for RSA keys of 2048 bits."""
@@ -100,6 +103,8 @@ class DimseConfig:
     tls: Tls | None = None
     max_associations: int = 32
     """At the same time; more are told to come back later."""
+    processes: int = field(default_factory=lambda: min(usable_cores(), _MOST_PROCESSES))
+    """That receive beside the service; with 1 the service does so itself."""
     max_pdu_bytes: int = 256 * 1024
     """Longest data unit that senders are allowed. Each association holds as much memory."""
     max_instance_bytes: int = 512 * 2**20
@@ -124,6 +129,10 @@ class DimseConfig:
         if self.max_associations < 1:
             raise DimseSettingError(
                 f"At most {self.max_associations} associations are allowed; expected 1 or more."
+            )
+        if self.processes < 1:
+            raise DimseSettingError(
+                f"{self.processes} processes are to receive; expected 1 or more."
             )
         if not 4096 <= self.max_pdu_bytes <= 16 * 2**20:
             raise DimseSettingError(

@@ -55,10 +55,14 @@ class Runtime:
     def listening(self) -> Iterator[None]:
         """Take associations as long as the context lasts."""
         from serving.dimse.listener import Listener
+        from serving.node.acceptors import Acceptors
         from serving.node.storing import Storing
 
         handler = Storing(self.archive, self.gatekeeper, self.node, self.wake)
-        with Listener(self.node.listener, handler) as listener:
+        with (
+            Acceptors(self.node, self.gatekeeper, self.wake, self._recover) as acceptors,
+            Listener(self.node.listener, handler, acceptors.hand_over) as listener,
+        ):
             self.port = listener.port
             _LOG.info("DICOM: %s on port %d", self.node.listener.ae_title, listener.port)
             yield
@@ -146,10 +150,21 @@ class Runtime:
             )
         )
 
+    def _recover(self) -> None:
+        _recover(self.archive)
+
     def _closed(self, closed: Closed) -> None:
         source = self.node.source_of(closed.source)
         if source is not None:
             self.gatekeeper.received(source, closed.study_id)
+
+
+def _recover(archive: Archive) -> None:
+    """Index what a process that ended had kept."""
+    try:
+        archive.recover()
+    except (OSError, SQLAlchemyError) as error:
+        _LOG.error("What was kept cannot be indexed now: %s", place_of(error))
 
 
 def told_of(error: BaseException) -> str:
@@ -188,10 +203,7 @@ def open_runtime(
     with contextlib.ExitStack() as stack:
         stack.callback(archive.close)
         recover_after_boot(archive, store.home())
-        try:
-            archive.recover()
-        except (OSError, SQLAlchemyError) as error:
-            _LOG.error("What was kept cannot be indexed now: %s", place_of(error))
+        _recover(archive)
         archive.objects.sweep()
         if node.sources and "worker" in parts:
             stack.enter_context(runtime.working())

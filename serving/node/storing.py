@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
 from serving.archive.archive import Announced
+from serving.archive.header import Attributes
 from serving.audit import AuditUnavailableError
 from serving.dimse.association import TryLaterError
 from serving.dimse.command import Status
 from serving.dimse.reception import Answer, Incoming, Intake, Peer
 from serving.metrics import count_instance
-from serving.node.access import Gatekeeper
 from serving.routing import Node, Source
 
 _LOG = logging.getLogger("zhuzhen.node")
@@ -26,20 +27,51 @@ _STATUS: Mapping[Refusal, int] = {
 """PS3.4 table B.2-1. Conflicts are among the codes Cxxx that the provider may choose."""
 
 
+class Admission(Protocol):
+    """Who says whether a source may send, and keeps the record of it."""
+
+    def admit(self, source: Source, address: str) -> bool:
+        """Whether `source` may open an association and store instances.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
+
+    def turn_away(self, address: str, why: str) -> None:
+        """Record that somebody was rejected; `why` is a machine name.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
+
+    def set_apart(self, origin: Origin, why: str, said: Attributes) -> None:
+        """Record that something from `origin` goes into quarantine; see `TellApart`.
+
+        Raises:
+            AuditUnavailableError: it cannot be recorded.
+        """
+
+
+Count = Callable[[str, str], None]
+"""Counts an instance, by way in and what became of it."""
+
+
 class Storing:
     """The handler of the DICOM listener."""
 
     def __init__(
         self,
         archive: Archive,
-        gatekeeper: Gatekeeper,
+        admission: Admission,
         node: Node,
         wake: Callable[[], None],
+        count: Count = count_instance,
     ) -> None:
         self._archive = archive
-        self._gatekeeper = gatekeeper
+        self._admission = admission
         self._node = node
         self._wake = wake
+        self._count = count
 
     def admit(self, peer: Peer) -> bool:
         """Whether the caller may open an association.
@@ -49,23 +81,22 @@ class Storing:
         """
         source = self._node.source_called(peer.ae_title)
         try:
-            return source is not None and self._gatekeeper.admit(source, peer.address)
+            return source is not None and self._admission.admit(source, peer.address)
         except AuditUnavailableError as error:
             raise TryLaterError(str(error)) from error
 
     def reject(self, peer: Peer, why: str) -> None:
         """Record a rejected connection or association."""
         try:
-            self._gatekeeper.turn_away(peer.address, why)
+            self._admission.turn_away(peer.address, why)
         except AuditUnavailableError:
             # Nothing was opened or done; the caller is told so already.
             _LOG.error("A rejected association could not be recorded (%s)", why)
 
     def receive(self, incoming: Incoming) -> Intake:
         """Return what takes in an instance that begins to arrive."""
-        return InstanceIntake(
-            self._archive, self._node.source_called(incoming.peer.ae_title), incoming
-        )
+        source = self._node.source_called(incoming.peer.ae_title)
+        return InstanceIntake(self._archive, source, incoming, self._count)
 
     def leave(self, peer: Peer, stored: int, why: str) -> None:
         """An association ended: what it brought may be complete now."""
@@ -76,7 +107,10 @@ class Storing:
 class InstanceIntake:
     """Takes one instance of `source` into the archive."""
 
-    def __init__(self, archive: Archive, source: Source | None, incoming: Incoming) -> None:
+    def __init__(
+        self, archive: Archive, source: Source | None, incoming: Incoming, count: Count
+    ) -> None:
+        self._count = count
         self._archive = archive
         self._source = source
         self._incoming = incoming
@@ -109,12 +143,12 @@ class InstanceIntake:
                 early=self._file,
             )
         except InstanceRefusedError as refused:
-            count_instance("c-store", refused.refusal.value)
+            self._count("c-store", refused.refusal.value)
             return Answer(_STATUS[refused.refusal], str(refused))
         except AuditUnavailableError as error:
             # It would lie in quarantine now, which could not be recorded.
             return Answer(Status.OUT_OF_RESOURCES, str(error))
-        count_instance("c-store", receipt.kept.value)
+        self._count("c-store", receipt.kept.value)
         return Answer(Status.SUCCESS)
 
     def close(self) -> None:

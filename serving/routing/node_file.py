@@ -224,9 +224,8 @@ def _require_known(
 def _listener(
     content: Mapping[str, Any], sources: tuple[Source, ...], lines: _Lines, folder: Path
 ) -> DimseConfig:
-    given = {key: content[key] for key in ("ae_title", "host", "port") if key in content}
-    if "max_associations" in content:
-        given["max_associations"] = content["max_associations"]
+    keys = ("ae_title", "host", "port", "max_associations", "processes")
+    given = {key: content[key] for key in keys if key in content}
     if "tls" in content:
         files = {key: folder / value for key, value in content["tls"].items()}
         given["tls"] = Tls(**files)
