@@ -1,8 +1,10 @@
 """STOW-RS: instances stored over HTTP (PS3.18 section 10.5)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +29,8 @@ from serving.settings import Settings
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
 _MOST_PARTS = 10_000
+_AT_ONCE = 3
+"""Parts of a request that are worked on. More would only hold more memory."""
 _FAILURE_REASONS = {
     Refusal.OUT_OF_SPACE: 0xA700,
     Refusal.NOT_AS_ANNOUNCED: 0xA900,
@@ -63,17 +67,38 @@ async def store(request: Request) -> Response:
     _require_json(request)
     runtime = runtime_of(request)
     origin = Origin(str(access.actor.institution), access.actor.id)
-    loop = asyncio.get_running_loop()
-    outcomes = []
-    async for part in _parts(request):
-        outcomes.append(
-            await loop.run_in_executor(None, _keep, runtime.archive, part, origin, study)
-        )
+    keep = partial(_keep, runtime.archive, origin=origin, study=study)
+    outcomes = await _side_by_side(keep, _parts(request))
     if not outcomes:
         raise Problem(HTTPStatus.BAD_REQUEST, "The body holds no instance; expected one at least.")
     runtime.wake()
-    await loop.run_in_executor(None, _record, access, outcomes)
+    await asyncio.to_thread(_record, access, outcomes)
     return _answer(outcomes, base_url(request))
+
+
+async def _side_by_side(
+    keep: Callable[[bytes], Outcome], parts: AsyncIterator[bytes]
+) -> list[Outcome]:
+    """Keep parts, a few at the same time, in threads; return what became of them, in their order.
+
+    While one is put on disk the next one arrives, and is digested and encrypted.
+    """
+    outcomes: list[Outcome] = []
+    kept: deque[asyncio.Future[Outcome]] = deque()
+    loop = asyncio.get_running_loop()
+    try:
+        async for part in parts:
+            kept.append(loop.run_in_executor(None, keep, part))
+            if len(kept) == _AT_ONCE:
+                outcomes.append(await kept.popleft())
+    finally:
+        # Whatever ends the request, what was begun is finished.
+        rest = await asyncio.gather(*kept, return_exceptions=True)
+    for each in rest:
+        if isinstance(each, BaseException):
+            raise each
+        outcomes.append(each)
+    return outcomes
 
 
 def _record(access: Access, outcomes: list[Outcome]) -> None:
@@ -135,7 +160,7 @@ async def _single(request: Request, most_bytes: int) -> bytes:
     return bytes(data)
 
 
-def _keep(archive: Archive, part: bytes, origin: Origin, study: str | None) -> Outcome:
+def _keep(archive: Archive, part: bytes, *, origin: Origin, study: str | None) -> Outcome:
     try:
         try:
             opened = open_file(part)
