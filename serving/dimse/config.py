@@ -110,7 +110,7 @@ class DimseConfig:
     max_instance_bytes: int = 512 * 2**20
     """Longest data set; a longer one is refused with status A700."""
     max_bytes_in_flight: int = 2**30
-    """Of all data sets being received, together; above it, status A700."""
+    """Of all data sets that a process receives, together; above it, status A700."""
     association_timeout_s: float = 10.0
     """Within which an association must have been asked for (ARTIM, PS3.8 section 9.1.5)."""
     idle_timeout_s: float = 60.0

@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -134,8 +133,6 @@ class Service:
 def serve(line: Line) -> None:
     """Serve what the service hands over, until it closes the line."""
     node = read_node()
-    share = node.listener.max_bytes_in_flight // node.listener.processes
-    config = replace(node.listener, max_bytes_in_flight=share)
     service = Service(line)
     with _archive(node.durability, service) as archive, tracing.exporting():
 
@@ -145,7 +142,7 @@ def serve(line: Line) -> None:
             service.wake()
 
         handler = Storing(archive, service, node, wake, service.count)
-        connections = Connections(config, handler)
+        connections = Connections(node.listener, handler)
         # What is in memory now stays until the end.
         gc.collect()
         gc.freeze()

@@ -21,8 +21,9 @@ from serving.node.storing import Admission
 from serving.routing import Node
 
 _LOG = logging.getLogger("zhuzhen.node")
-_PAUSE_S = 5.0
-"""Seconds before another process takes the place of one that ended."""
+_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
+"""Seconds before another process takes the place of one that ended; longer and longer, while none
+comes so far that it can serve."""
 _STOP_S = 15.0
 
 
@@ -79,16 +80,18 @@ class Acceptors:
 
     def _keep_one(self) -> None:
         """Have one process there until the service stops."""
+        pause_s = _PAUSE_S
         while not self._stopping.is_set():
             try:
-                acceptor = _Acceptor(self._hear)
+                was_ready = self._run(_Acceptor(self._hear))
             except OSError as error:
                 _LOG.error("A process that receives cannot be started: %s", error.strerror)
-            else:
-                self._run(acceptor)
-            self._stopping.wait(_PAUSE_S)
+                was_ready = False
+            pause_s = _PAUSE_S if was_ready else min(2 * pause_s, _LONGEST_PAUSE_S)
+            self._stopping.wait(pause_s)
 
-    def _run(self, acceptor: "_Acceptor") -> None:
+    def _run(self, acceptor: "_Acceptor") -> bool:
+        """Hear a process until it ends; return whether it could serve."""
         with self._changed:
             self._there.append(acceptor)
             if self._stopping.is_set():
@@ -96,6 +99,7 @@ class Acceptors:
         try:
             acceptor.listen()
         finally:
+            was_ready = acceptor.is_ready
             with self._changed:
                 self._there.remove(acceptor)
             status = acceptor.end()
@@ -106,6 +110,7 @@ class Acceptors:
                 status,
             )
             self._left_behind()
+        return was_ready
 
     def _hear(self, line: Line, message: Message) -> None:
         """Do what a process asks for."""
