@@ -6,6 +6,7 @@ the time at which the job was made.
 
 import contextlib
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,9 @@ from serving.archive import Archive, Origin
 from serving.archive.entries import find_digest
 from serving.archive.file_meta import open_file
 from serving.archive.tables import INSTANCES
+from serving.faults import place_of
 from serving.jobs.planning import RESULTS_SOURCE, Plan
+from serving.jobs.rehearsal import rehearse
 from serving.jobs.tables import JOBS, PRE_READS, JobState
 from serving.observations import ImageWatch
 from serving.shelf import Shelf
@@ -31,6 +34,7 @@ from serving.watching import Watcher
 if TYPE_CHECKING:
     from serving.results import ReadImage, ResultObject
 
+_LOG = logging.getLogger("zhuzhen.jobs")
 Job = Row[Any]
 _KEPT_AT_ONCE = 5
 """The four results of an image and the answers."""
@@ -72,6 +76,17 @@ class StudyReader:
         for model in models:
             with contextlib.suppress(ZhuzhenError):
                 self._shelf.recognizer(model)
+
+    def rehearse(self, models: Iterable[str]) -> None:
+        """Go once through all that reading with `models` does, keeping nothing of it.
+
+        What fails here is told of by the jobs that it fails in.
+        """
+        for model in models:
+            try:
+                rehearse(self._shelf.recognizer(model))
+            except Exception as error:  # noqa: BLE001 - no study is concerned
+                _LOG.warning("%s could not be rehearsed: %s", model, place_of(error))
 
     def read(self, job_id: str) -> Kept:
         """Carry out the plan of a job.

@@ -111,7 +111,8 @@ class Runtime:
         )
         shelf = Shelf(settings.precision)
         reader = StudyReader(self.archive, shelf, self._watcher)
-        reader.prepare(dict.fromkeys(model for rule in self.node.rules for model in rule.models))
+        models = tuple(dict.fromkeys(model for rule in self.node.rules for model in rule.models))
+        reader.prepare(models)
         hooks = Hooks(permit=self.gatekeeper.permit, failed=self.gatekeeper.failed)
         entries = self.node.destinations
         worker = Worker(
@@ -126,11 +127,11 @@ class Runtime:
             closed=self._closed,
         )
         with worker:
-            # As when the service opened: what is in memory now stays until the end.
-            gc.collect()
-            gc.freeze()
             self._wake = worker.wake
             self.worker_runs.set()
+            # What comes meanwhile is read all the same: this thread has nothing else to do.
+            reader.rehearse(models)
+            _keep_what_is_in_memory()
             stopping.wait()
             self._wake = lambda: None
 
@@ -165,6 +166,12 @@ def _recover(archive: Archive) -> None:
         archive.recover()
     except (OSError, SQLAlchemyError) as error:
         _LOG.error("What was kept cannot be indexed now: %s", place_of(error))
+
+
+def _keep_what_is_in_memory() -> None:
+    """As when the service opened: what is there now stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def told_of(error: BaseException) -> str:

@@ -1,6 +1,9 @@
 """Jobs, as the node carries them out: real models and results, a sender that fails when told."""
 
 import contextlib
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -208,6 +211,18 @@ def test_what_was_claimed_and_not_begun_is_begun_anew(
 
 def _fail(*_: object) -> None:
     raise OSError("as if killed here")
+
+
+def test_the_first_study_loads_nothing_that_was_not_rehearsed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.first_study", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == {"kept": 0, "state": "done", "modules": [], "caches": []}
 
 
 def test_one_process_carries_out_jobs_on_sqlite(tmp_path: Path) -> None:
