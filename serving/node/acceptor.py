@@ -141,7 +141,7 @@ def serve(line: Line) -> None:
             _settle(archive)
             service.wake()
 
-        handler = Storing(archive, service, node, wake, service.count)
+        handler = Storing(archive, service, node, wake, service.count, all_here=service.wake)
         connections = Connections(node.listener, handler)
         # What is in memory now stays until the end.
         gc.collect()

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
-from serving.archive.archive import Announced
+from serving.archive.archive import Announced, Kept
 from serving.archive.header import Attributes
 from serving.audit import AuditUnavailableError
 from serving.dimse.association import TryLaterError
 from serving.dimse.command import Status
 from serving.dimse.reception import Answer, Incoming, Intake, Peer
 from serving.metrics import count_instance
+from serving.node.counted import Counted
 from serving.routing import Node, Source
 
 _LOG = logging.getLogger("zhuzhen.node")
@@ -54,6 +55,8 @@ class Admission(Protocol):
 
 Count = Callable[[str, str], None]
 """Counts an instance, by way in and what became of it."""
+Came = Callable[[Source, str, str | None], None]
+"""Told what became of an instance of a source, and of which study it is, if it is a new one."""
 
 
 class Storing:
@@ -66,12 +69,19 @@ class Storing:
         node: Node,
         wake: Callable[[], None],
         count: Count = count_instance,
+        *,
+        all_here: Callable[[], None] | None = None,
     ) -> None:
+        """`wake` is told when an association has ended that brought something, `all_here` (by
+        default `wake`) before that when as many instances of a study came as were expected.
+        """
         self._archive = archive
         self._admission = admission
         self._node = node
         self._wake = wake
         self._count = count
+        self._all_here = all_here or wake
+        self._counted = Counted()
 
     def admit(self, peer: Peer) -> bool:
         """Whether the caller may open an association.
@@ -96,7 +106,12 @@ class Storing:
     def receive(self, incoming: Incoming) -> Intake:
         """Return what takes in an instance that begins to arrive."""
         source = self._node.source_called(incoming.peer.ae_title)
-        return InstanceIntake(self._archive, source, incoming, self._count)
+        return InstanceIntake(self._archive, source, incoming, self._came)
+
+    def _came(self, source: Source, outcome: str, study_uid: str | None) -> None:
+        self._count("c-store", outcome)
+        if study_uid is not None and self._counted.is_last(source, study_uid):
+            self._all_here()
 
     def leave(self, peer: Peer, stored: int, why: str) -> None:
         """An association ended: what it brought may be complete now."""
@@ -108,9 +123,9 @@ class InstanceIntake:
     """Takes one instance of `source` into the archive."""
 
     def __init__(
-        self, archive: Archive, source: Source | None, incoming: Incoming, count: Count
+        self, archive: Archive, source: Source | None, incoming: Incoming, came: Came
     ) -> None:
-        self._count = count
+        self._came = came
         self._archive = archive
         self._source = source
         self._incoming = incoming
@@ -143,12 +158,13 @@ class InstanceIntake:
                 early=self._file,
             )
         except InstanceRefusedError as refused:
-            self._count("c-store", refused.refusal.value)
+            self._came(self._source, refused.refusal.value, None)
             return Answer(_STATUS[refused.refusal], str(refused))
         except AuditUnavailableError as error:
             # It would lie in quarantine now, which could not be recorded.
             return Answer(Status.OUT_OF_RESOURCES, str(error))
-        self._count("c-store", receipt.kept.value)
+        is_new = receipt.kept is Kept.NEW
+        self._came(self._source, receipt.kept.value, receipt.header.study_uid if is_new else None)
         return Answer(Status.SUCCESS)
 
     def close(self) -> None:
