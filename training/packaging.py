@@ -112,14 +112,15 @@ class Contents:
     """Pictures that the card shows; they go beside it."""
 
 
-def write_package(contents: Contents, root: Path) -> ModelPackage:
-    """Write, seal and load back the package at `root`, replacing an unreleased one there.
+def write_package(contents: Contents, root: Path, *, used: bool = False) -> ModelPackage:
+    """Write, seal and load back the package at `root`, replacing one there that is not `used`.
 
     It is built beside its place and moved there whole, so that no half-written package is ever
     found under its name.
 
     Raises:
-        PackageInvalidError: the written package does not fit the contract.
+        PackageInvalidError: the written package does not fit the contract, or the one at `root` is
+            used and another.
     """
     building = root.with_name(f".{root.name}.building")
     shutil.rmtree(building, ignore_errors=True)
@@ -147,10 +148,24 @@ def write_package(contents: Contents, root: Path) -> ModelPackage:
     for figure in contents.figures:
         shutil.copyfile(figure, building / "docs" / figure.name)
     seal(building)
-    ModelPackage.load(building)
+    made = ModelPackage.load(building)
+    if used and root.exists():
+        shutil.rmtree(building)
+        return _require_same(ModelPackage.load(root), made)
     shutil.rmtree(root, ignore_errors=True)
     building.rename(root)
     return ModelPackage.load(root)
+
+
+def _require_same(there: ModelPackage, made: ModelPackage) -> ModelPackage:
+    before, now = there.reference_to, made.reference_to
+    if before.digest != now.digest:
+        raise PackageInvalidError(
+            f"{now.name} {now.version} is used already, with the digest {before.digest}; what was "
+            f"made now has {now.digest}: code or libraries are others, although data and "
+            "configuration are the same. Raise `version`; what was learnt is kept."
+        )
+    return there
 
 
 def require_complete(

@@ -14,9 +14,7 @@ from typing import Any
 
 from datasets.manifest_file import write_manifest
 from datasets.splits import Part
-from models.errors import DataError
 from models.package import ModelPackage
-from models.store import RELEASED
 from training.card import render_card
 from training.config import TrainConfig
 from training.evaluation import headline
@@ -27,6 +25,7 @@ from training.members import train_members
 from training.packaging import Contents, require_complete, write_package
 from training.provenance import config_digest, digest_of_settings, plain, source_code
 from training.registry import LOCKED_SET, PACKAGE
+from training.replacing import is_used, require_free
 from training.report import draw, embed_far_inputs, evaluate, evaluated
 from training.study_data import StudyData, read_study_data
 from training.team import ALONE, Team
@@ -56,21 +55,22 @@ def run(config: TrainConfig, places: Places, watch: Watch, team: Team = ALONE) -
     """Train, measure and package; return the verified package. Of a `team`, this is the leader.
 
     Raises:
-        DataError: data and configuration do not fit each other, or the version is released already.
+        DataError: data and configuration do not fit each other, or the version is another package.
         PackageInvalidError: what the package would say of itself is not complete.
         ExportRefusedError: the exported graph does not answer as the network does.
     """
-    require_unreleased(places.packages / config.name / config.version)
     require_complete(config.name, config.version, config.package, config.input)
     watch.stage("reading, decoding and dividing the data")
     study = read_study(config, places)
     # The others find the images decoded.
     team.wait()
+    root, made_of = places.packages / config.name / config.version, _tags(config, study)
+    require_free(root, places.home, made_of)
     folder = _run_folder(config, study, places.home)
     # Not in MLflow: it names samples. What reviewers said of one stands in it, too.
     write_manifest(study.manifest, folder / "manifest.parquet")
     tracker = Tracker(places.home, folder / "mlflow-run", f"{config.name} {config.version}")
-    tracker.describe(plain(config), _tags(config, study))
+    tracker.describe(plain(config), made_of)
     try:
         package = _make(config, study, places, folder, _Tracked(watch, tracker), tracker, team)
     except BaseException:
@@ -91,19 +91,6 @@ def follow(config: TrainConfig, places: Places, watch: Watch, team: Team) -> Non
 def read_study(config: TrainConfig, places: Places) -> StudyData:
     """Read the data of a training; see `read_study_data`."""
     return read_study_data(config, places.data, places.images, places.reviews)
-
-
-def require_unreleased(root: Path) -> None:
-    """Refuse to write over a package that is released at `root`.
-
-    Raises:
-        DataError: it is.
-    """
-    if root.exists() and root.resolve().is_relative_to(RELEASED.resolve()):
-        raise DataError(
-            f"{root.parent.name} {root.name} is released, and released packages do not change. "
-            "Raise `version` in the configuration, or name another folder by --out."
-        )
 
 
 def _make(
@@ -129,6 +116,7 @@ def _make(
     package = write_package(
         _contents(config, graphs, evaluation, figures),
         places.packages / config.name / config.version,
+        used=is_used(config.name, config.version, places.home),
     )
     tracker.figures(headline(evaluation))
     tracker.files(package.root, PACKAGE)

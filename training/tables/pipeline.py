@@ -22,10 +22,11 @@ from training.evaluation import Evaluated, headline
 from training.locked_set import locked_set_of, write_locked_set
 from training.loop import Watch
 from training.packaging import Contents, require_complete, write_package
-from training.pipeline import Places, require_unreleased
+from training.pipeline import Places
 from training.provenance import config_digest, plain, source_code
 from training.reference_fit import fit_reference
 from training.registry import LOCKED_SET, PACKAGE
+from training.replacing import is_used, require_free
 from training.tables import measuring
 from training.tables.additive import AdditiveModel, fit
 from training.tables.card import render_table_card
@@ -42,15 +43,16 @@ def run_table(config: TableConfig, places: Places, watch: Watch) -> ModelPackage
         DataError: data and configuration do not fit each other, or the version is released already.
         ExportRefusedError: the exported graph does not answer as the model does.
     """
-    require_unreleased(places.packages / config.name / config.version)
     watch.stage("reading and dividing the table")
     people = read_people(config, places.data)
     require_complete(config.name, config.version, config.package, people.spec)
+    root, made_of = places.packages / config.name / config.version, _tags(config, people)
+    require_free(root, places.home, made_of)
     digest = config_digest(config).removeprefix("sha256:")[:12]
     folder = places.home / "training" / f"{config.name}-{config.version}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     tracker = Tracker(places.home, folder / "mlflow-run", f"{config.name} {config.version}")
-    tracker.describe(plain(config), _tags(config, people))
+    tracker.describe(plain(config), made_of)
     try:
         package = _make(config, people, places, folder, watch, tracker)
     except BaseException:
@@ -90,7 +92,9 @@ def _make(
     figures = measuring.draw(people, model, parts[Part.TEST], folder / "figures")
     watch.stage("packaging")
     contents = _contents(config, people, calibration, reference, evaluation, onnx, figures)
-    package = write_package(contents, places.packages / config.name / config.version)
+    used = is_used(config.name, config.version, places.home)
+    root = places.packages / config.name / config.version
+    package = write_package(contents, root, used=used)
     _record(config, people, parts[Part.TEST], evaluation, package, folder, tracker)
     return package
 

@@ -170,3 +170,28 @@ def test_tampered_package_is_not_loaded(package: ModelPackage, tmp_path: Path) -
     (copy / CALIBRATION).write_text("{}", encoding="utf-8")
     with pytest.raises(PackageTamperedError, match=r"calibration\.json has SHA-256"):
         ModelPackage.load(copy)
+
+
+def test_version_that_is_used_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZHUZHEN_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ZHUZHEN_DATA", raising=False)
+    configuration = write_toy_people(tmp_path)
+    train = ["train", str(configuration), "--json"]
+    first = json.loads(CliRunner().invoke(app, train).stdout)
+    table = tmp_path / "toy_people" / "people.csv"
+    with table.open("a", encoding="utf-8") as stream:
+        stream.write("p900,north,44,F,120,no\n")
+    # A draft is written over, until somebody promotes it.
+    second = json.loads(CliRunner().invoke(app, train).stdout)
+    assert second["digest"] != first["digest"]
+    done = CliRunner().invoke(app, ["models", "pull", "toy-risk", "--alias", "challenger"])
+    assert done.exit_code == 0, done.output
+    with table.open("a", encoding="utf-8") as stream:
+        stream.write("p901,north,64,M,150,yes\n")
+    refused = CliRunner().invoke(app, train)
+    assert refused.exit_code == 1
+    assert "toy-risk 0.1.0 is used already and was made of another manifest" in refused.stderr
+    kept = ModelPackage.load(tmp_path / "home" / "models" / "toy-risk" / "0.1.0")
+    assert kept.reference_to.digest == second["digest"]
