@@ -105,6 +105,9 @@ def manifest(
     name: Name,
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
     data: Data = None,
+    from_reviews: Annotated[
+        Path | None, typer.Option(help="Reviews that make its next version: JSON Lines.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the manifest of a data set, with its data sheet beside it as NAME.md."""
@@ -112,12 +115,15 @@ def manifest(
         from datasets.description import load_description
         from datasets.manifest_file import write_manifest
         from datasets.reading import read
+        from datasets.reviews.merging import reviewed
         from datasets.sheet import render_sheet
 
-        made = read(name, data_folder(data))
+        made, reviews = read(name, data_folder(data)), None
+        if from_reviews is not None:
+            made, reviews = reviewed(made, from_reviews)
         write_manifest(made, out)
         sheet = out.with_suffix(".md")
-        sheet.write_text(render_sheet(load_description(name), made), encoding="utf-8")
+        sheet.write_text(render_sheet(load_description(name), made, reviews), encoding="utf-8")
     told = {"name": made.source, "version": made.version, "digest": made.digest}
     told |= {"samples": str(len(made)), "manifest": str(out), "sheet": str(sheet)}
     typer.echo(json.dumps(told) if as_json else f"{made.source} {made.version} {made.digest}")

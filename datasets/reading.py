@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def manifest_of(description: Description, root: Path, samples: tuple[Sample, ...
         DataError: they contradict each other, a group is in two parts, or there are none.
     """
     _refuse_divided_groups(description.name, samples)
+    samples = _even(samples)
     return Manifest(
         source=description.name,
         labels=description.labels,
@@ -82,6 +84,25 @@ def _refuse_divided_groups(name: str, samples: tuple[Sample, ...]) -> None:
                 f"{name}: {other.sample_id} is in {other.part} and {sample.sample_id} in "
                 f"{sample.part}, and both are of one group. Give all samples of a group one part."
             )
+
+
+def _even(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """Return the samples with facts that are numbers in all, or text in all."""
+    columns = list(zip(*(sample.facts for sample in samples), strict=True))
+    kinds = [{*map(type, values)} - {type(None)} for values in columns]
+    mixed = {at for at, found in enumerate(kinds) if len(found) > 1}
+    if not mixed:
+        return samples
+    return tuple(
+        replace(
+            sample,
+            facts=tuple(
+                f"{value:g}" if at in mixed and isinstance(value, float) else value
+                for at, value in enumerate(sample.facts)
+            ),
+        )
+        for sample in samples
+    )
 
 
 class _Samples:

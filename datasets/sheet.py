@@ -4,15 +4,20 @@ The headings follow Gebru et al., Datasheets for Datasets, Commun ACM 2021;64:86
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from datasets.description import Description
 from datasets.manifest import Manifest
+from datasets.reviews.summary import told
 
 
-def render_sheet(description: Description, manifest: Manifest) -> str:
-    """Return the data sheet in Markdown."""
+def render_sheet(
+    description: Description, manifest: Manifest, reviews: Mapping[str, Any] | None = None
+) -> str:
+    """Return the data sheet in Markdown; `reviews` say which made this version of the manifest."""
     sheet = description.sheet
     lines = [
         f"# {description.name} {manifest.version}",
@@ -39,6 +44,8 @@ def render_sheet(description: Description, manifest: Manifest) -> str:
     ]
     if manifest.features:
         lines += ["", "## Features 特征", "", *_features(manifest)]
+    if reviews is not None:
+        lines += ["", "## Reviews 复核", "", *told(reviews)]
     if sheet.get("traps"):
         lines += ["", "## Known traps 已知陷阱", "", *(f"- {trap}" for trap in sheet["traps"])]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datasets.reviews.summary import told
 from training.config import TrainConfig
 from training.lung_evaluation import lung_lines
 from training.tables.config import TableConfig
@@ -301,8 +302,25 @@ def _data(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
             "picture were kept together, and no patient, file or near-duplicate is in two parts.",
             "",
             *references,
+            *_reviews(data),
         ]
     )
+
+
+def _reviews(data: Mapping[str, Any]) -> list[str]:
+    """Return which reviews were trained on, and by what consent; nothing where there were none."""
+    if "reviews" not in data:
+        return []
+    reviews = data["reviews"]
+    return [
+        "",
+        "### Reviews 复核",
+        "",
+        f"Trained on {reviews['images']} reviewed images of {reviews['patients']} patients, too, "
+        "which are in the training part alone. 另含经复核并同意用于训练的图像，仅在训练部分。",
+        "",
+        *told(reviews),
+    ]
 
 
 def _limits(config: TrainConfig) -> str:
@@ -325,7 +343,7 @@ def reproduction(config: TrainConfig | TableConfig, evaluation: Mapping[str, Any
         [
             "## How it was made",
             "",
-            f"`make train MODEL={config.name}` with seed {provenance['seed']}, code at commit "
+            f"`{_command(config, provenance)}` with seed {provenance['seed']}, code at commit "
             f"`{code['commit']}`{' with later changes' if code['changed_since'] else ''}.",
             "",
             f"- configuration `{provenance['configuration_digest']}`",
@@ -336,6 +354,12 @@ def reproduction(config: TrainConfig | TableConfig, evaluation: Mapping[str, Any
             f"Licence: {config.package.licence}.",
         ]
     )
+
+
+def _command(config: TrainConfig | TableConfig, provenance: Mapping[str, Any]) -> str:
+    if "reviews" in provenance["data"]:
+        return f"zhuzhen train {config.name} --from-reviews reviews.jsonl"
+    return f"make train MODEL={config.name}"
 
 
 def _started_from(config: TrainConfig | TableConfig) -> list[str]:

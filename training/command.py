@@ -58,7 +58,7 @@ def train(
             return
         package = _train(model, data_folder(data), out or home() / "models", from_reviews)
     except ZhuzhenError as error:
-        _STDERR.print(f"[red]{error}[/red]", highlight=False)
+        _STDERR.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     if package is not None:
         _tell(package.reference_to, as_json)

@@ -156,6 +156,7 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
         "data": {
             "source": study.manifest.source,
             "manifest_digest": study.manifest.digest,
+            "manifest_version": study.manifest.version,
             "split_digest": split.digest_for(study.manifest),
             "images": {part.value: len(split.indices(part)) for part in Part},
             "leak_check": {
@@ -163,6 +164,7 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
                 "found_in_two_parts": "none of: group, identical file, near-duplicate picture",
                 "groups_merged_for_shared_pictures": len(split.merged_groups),
             },
+            **({} if study.reviews is None else {"reviews": study.reviews}),
         },
     }
 

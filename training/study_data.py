@@ -1,7 +1,9 @@
 """The data of one training: images, labels, split, acquisition. Computed once and then the same."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,7 @@ from datasets.images import decoded
 from datasets.lung_field import LAYOUT, LungFinder
 from datasets.manifest import Manifest
 from datasets.reading import read
-from datasets.reviews import read_reviews
-from datasets.reviews.merging import with_reviews
+from datasets.reviews.merging import reviewed
 from datasets.splits import Part, Split, folds_of, split_by_group
 from models.errors import DataError
 from training.config import AcquisitionConfig, TrainConfig
@@ -42,6 +43,8 @@ class StudyData:
     folds: NDArray[np.intp] | None = None
     """Of members that are cross-fitted, the fold of each sample, -1 of the test part; the member of
     that number has not learnt from it. Fold 0 is the validation part."""
+    reviews: Mapping[str, Any] | None = None
+    """Which reviews are among the samples (`datasets.reviews.summary`); None without any."""
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -96,6 +99,8 @@ class Divided:
     hashes: NDArray[np.bool_]
     """Difference hashes, shape (samples, bits)."""
     split: Split
+    reviews: Mapping[str, Any] | None = None
+    """As in `StudyData`."""
 
 
 def read_divided(
@@ -110,14 +115,15 @@ def read_divided(
         )
     if config.data.images is not None:
         manifest = fewer(manifest, config.data.images, config.seed)
+    told: Mapping[str, Any] | None = None
     if reviews is not None:
-        manifest = with_reviews(manifest, list(read_reviews(reviews)), reviews.parent)
+        manifest, told = reviewed(manifest, reviews)
     pixels = decoded(manifest, config.data.cache_side_px, cache, config.input.channels)
     hashes = difference_hashes(_grey(pixels))
     split = split_by_group(
         manifest, config.split.fractions, config.split.seed, hashes, config.split.lent
     )
-    return Divided(manifest, pixels, hashes, split)
+    return Divided(manifest, pixels, hashes, split, told)
 
 
 def read_study_data(
@@ -140,7 +146,15 @@ def read_study_data(
         folds_of(manifest, split, members.count, divided.hashes) if members.cross_fitted else None
     )
     propensity = _propensity(config.acquisition, manifest, divided.pixels)
-    study = StudyData(manifest, divided.pixels, split, propensity, config.acquisition, folds=folds)
+    study = StudyData(
+        manifest,
+        divided.pixels,
+        split,
+        propensity,
+        config.acquisition,
+        folds=folds,
+        reviews=divided.reviews,
+    )
     return study if not config.lungs.field else replace(study, lungs=_lungs(study, config, cache))
 
 

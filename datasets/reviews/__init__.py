@@ -58,6 +58,10 @@ class Review:
     site: str
     age_years: float | None
     sex: str
+    signed_at: str = ""
+    """The day, ISO 8601."""
+    consent_scope: str = ""
+    """Code of the consent that was given; empty where it has none."""
     sent: str = ""
     """Pseudonym of the input as it was sent, as in `models.observation`; empty if not known."""
 
@@ -66,8 +70,9 @@ def read_reviews(path: Path) -> Iterator[Review]:
     """Read the reviews of the file at `path`.
 
     Raises:
-        DataError: a line does not fit the schema, or has no consent to training; the message names
-            the line. A review without consent stops the reading: it should never have come here.
+        DataError: the file is absent or empty; a line does not fit the schema, or has no consent
+            to training; the message names the line. A review without consent stops the reading:
+            it should never have come here.
     """
     schema = json.loads(
         resources.files("datasets.reviews").joinpath("review.schema.json").read_text("utf-8")
@@ -75,8 +80,12 @@ def read_reviews(path: Path) -> Iterator[Review]:
     validator = jsonschema.Draft202012Validator(schema)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise DataError(f"{path.name} is not there; name the file of reviews.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path.name} cannot be read; expected reviews in UTF-8.") from error
+    if not lines:
+        raise DataError(f"{path.name} has no reviews; export them again, or leave the file away.")
     for number, line in enumerate(lines, start=1):
         where = f"{path.name} line {number}"
         try:
@@ -113,9 +122,12 @@ def _review(content: dict[str, Any]) -> Review:
         ),
         reader=reader["id"],
         reader_role=reader["role"],
-        reading_time_s=content["reading_time_s"],
+        reading_time_s=float(content["reading_time_s"]),
         site=image.get("site", ""),
-        age_years=image.get("age_years"),
+        # A manifest that is read back has floating numbers, too.
+        age_years=float(image["age_years"]) if "age_years" in image else None,
         sex=image.get("sex", ""),
+        signed_at=content["signed_at"],
+        consent_scope=content["consent"].get("scope", ""),
         sent=image.get("sent", ""),
     )

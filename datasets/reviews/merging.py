@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from datasets.manifest import Manifest, Sample, Value
-from datasets.reviews import Review
+from datasets.reviews import Review, read_reviews
+from datasets.reviews.summary import summary_of
 from models.errors import DataError
 from models.package import digest_of
 
-FACTS = ("review_reader", "review_role", "review_delta", "review_time_s")
-"""Of a reviewed sample: who read it, in which role, what was changed, and how long it took."""
+FACTS = (
+    *("review_id", "review_reader", "review_role"),
+    *("review_delta", "review_time_s", "review_consent"),
+)
+"""Of a reviewed sample: which review, who read it, in which role, what was changed and why, how
+long it took, and the scope of the consent. By its id it is found again where somebody withdraws."""
 
 
 def with_reviews(manifest: Manifest, reviews: Sequence[Review], folder: Path) -> Manifest:
@@ -50,6 +56,16 @@ def with_reviews(manifest: Manifest, reviews: Sequence[Review], folder: Path) ->
     )
 
 
+def reviewed(manifest: Manifest, path: Path) -> tuple[Manifest, dict[str, Any]]:
+    """Return the next version of `manifest` by the file of reviews at `path`, and what these are.
+
+    Raises:
+        DataError: as of `read_reviews` and `with_reviews`.
+    """
+    reviews = list(read_reviews(path))
+    return with_reviews(manifest, reviews, path.parent), summary_of(path, reviews)
+
+
 def _sample(manifest: Manifest, review: Review, folder: Path) -> Sample:
     path = (folder / review.sample_id).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
@@ -62,13 +78,17 @@ def _sample(manifest: Manifest, review: Review, folder: Path) -> Sample:
             "them again."
         )
     changed = [
-        f"{each.action} {each.finding}" for each in review.findings if each.action != "accept"
+        f"{each.action} {each.finding}" + (f" ({each.reason})" if each.reason else "")
+        for each in review.findings
+        if each.action != "accept"
     ]
     facts: tuple[Value, ...] = (
+        review.review_id,
         review.reader,
         review.reader_role,
         ", ".join(changed) or "accept",
         review.reading_time_s,
+        review.consent_scope or None,
     )
     present = _present(manifest, review)
     return Sample(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from datasets.manifest_file import read_manifest
 from datasets.reading import read
 from serving.cli.app import app
 from tests.integration.datasets.test_incoming import ward, written
@@ -146,6 +147,20 @@ def test_part_that_does_not_fit_is_named(tmp_path: Path, part: str, place: str, 
     told = refused(tmp_path / "toy_tiles.yaml")
     assert place in told
     assert to_do in told
+
+
+def test_fact_that_is_a_number_in_some_rows_alone_is_text_in_all(tmp_path: Path) -> None:
+    write_toy_tiles(tmp_path, 8)
+    path, (head, *rows) = lines_of(tmp_path)
+    told = [f"{row},{'auto' if at == 3 else at}" for at, row in enumerate(rows)]
+    path.write_text("\n".join([f"{head},exposure", *told]) + "\n", encoding="utf-8")
+    description = tmp_path / "toy_tiles.yaml"
+    content = yaml.safe_load(description.read_text("utf-8")) | {"facts": {"exposure": "exposure"}}
+    description.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    out = tmp_path / "manifest.parquet"
+    done = CliRunner().invoke(app, ["data", "manifest", str(description), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert read_manifest(out, tmp_path).fact("exposure") == ["0", "1", "2", "auto", *"4567"]
 
 
 SLIDES = """

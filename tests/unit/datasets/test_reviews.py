@@ -80,7 +80,7 @@ def test_reviewed_cases_are_a_new_version_with_reader_delta_and_time(tmp_path: P
     )
     assert made.fact("review_reader")[-1] == "R1"
     assert made.fact("review_role")[-1] == "radiologist"
-    assert made.fact("review_delta")[-1] == "reject pneumonia, add effusion"
+    assert made.fact("review_delta")[-1] == "reject pneumonia (artefact), add effusion (missed)"
     assert made.fact("review_time_s")[-1] == 41.5
     assert made.path_of(new).read_bytes() == b"image 2"
     elsewhere = replace(new, path="elsewhere/2.png")
