@@ -7,7 +7,9 @@ Serving writes them; `training.drift` and `training.shadow_report` read them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
@@ -109,6 +111,9 @@ def read_file(path: Path) -> Iterator[Observation]:
     """Return the observations of one file; see `read_days`."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
+        if line.isspace():
+            # It was erased, on request of the person whose input it was about.
+            continue
         try:
             yield _observation(json.loads(line))
         except (ValueError, TypeError, KeyError) as error:
@@ -118,6 +123,38 @@ def read_file(path: Path) -> Iterator[Observation]:
                 f"monitoring/{path.parent.name}/{path.name} line {number} is no observation; "
                 "move the file away."
             ) from error
+
+
+def erase(sent: Collection[str]) -> int:
+    """Overwrite every observation of inputs of these pseudonyms; return how many there were.
+
+    In place, since the service may be writing more at the end of the same files.
+    """
+    erased = 0
+    for path, place, line in _lines_of(sent):
+        with path.open("r+b") as file:
+            os.pwrite(file.fileno(), b" " * (len(line) - 1), place)
+            os.fsync(file.fileno())
+        erased += 1
+    return erased
+
+
+def find(sent: Collection[str]) -> Iterator[bytes]:
+    """Return every observation of inputs of these pseudonyms, as the lines that they are."""
+    return (line for _, _, line in _lines_of(sent))
+
+
+def _lines_of(sent: Collection[str]) -> Iterator[tuple[Path, int, bytes]]:
+    """Return the whole lines of these inputs, with file and place in it (bytes)."""
+    if not sent:
+        return
+    wanted = re.compile(b"|".join(re.escape(json.dumps(each).encode()) for each in sorted(sent)))
+    for path in sorted((home() / "monitoring").glob("*/*.jsonl")):
+        place = 0
+        for line in path.read_bytes().splitlines(keepends=True):
+            if line.endswith(b"\n") and wanted.search(line):
+                yield path, place, line
+            place += len(line)
 
 
 def _content(observation: Observation) -> dict[str, Any]:

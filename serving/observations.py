@@ -1,8 +1,10 @@
 """From what a model answered to what monitoring keeps of it: measurements, and no person."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 from models.findings import PreRead
 from models.observation import Observation, Said
@@ -99,8 +101,20 @@ def input_pseudonym(keyring: Keyring, data: bytes) -> str:
     Without the installation's key nobody can tell which image it was. Length, beginning and end of
     the bytes decide it: hashing 10 MB of each radiograph would cost more than reading it.
     """
-    edges = hashlib.sha256(data[:_EDGE_BYTES] + data[-_EDGE_BYTES:]).hexdigest()
-    return pseudonym_of(keyring, "input", f"{len(data)} {edges}")
+    return _pseudonym(keyring, len(data), data[:_EDGE_BYTES], data[-_EDGE_BYTES:])
+
+
+def file_pseudonym(keyring: Keyring, file: BinaryIO) -> str:
+    """Return the same of an input in a file that can be read anywhere."""
+    beginning = file.read(_EDGE_BYTES)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _EDGE_BYTES))
+    return _pseudonym(keyring, size, beginning, file.read())
+
+
+def _pseudonym(keyring: Keyring, size: int, beginning: bytes, end: bytes) -> str:
+    edges = hashlib.sha256(beginning + end).hexdigest()
+    return pseudonym_of(keyring, "input", f"{size} {edges}")
 
 
 def _coarse(value: float, each: TableInput) -> float:

@@ -27,7 +27,7 @@ from serving.archive.entries import (
     insert_quarantined,
     other_patient,
 )
-from serving.archive.errors import InstanceRefusedError, Refusal
+from serving.archive.errors import InstanceRefusedError, Refusal, StudyGoneError
 from serving.archive.file_meta import file_meta
 from serving.archive.header import Attributes, InstanceHeader, is_uid, read_instance_header
 from serving.archive.ledger import Ledger, Result
@@ -240,8 +240,14 @@ class Archive:
         )
 
     def _set_apart(self, arrival: Arrival, why: Exception | None) -> None:
-        """Note in the quarantine what cannot be in the index: by default, for a conflict."""
+        """Note in the quarantine what cannot be in the index: by default, for a conflict.
+
+        What this node made of a study that was erased meanwhile is forgotten.
+        """
         entry = arrival.entry
+        if isinstance(why, StudyGoneError):
+            self.objects.delete(entry.stored.digest)
+            return
         if why is None:
             why = _conflict()
         elif not isinstance(why, InstanceRefusedError):

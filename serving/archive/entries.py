@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from serving.archive.errors import InstanceRefusedError, Refusal
+from serving.archive.errors import InstanceRefusedError, Refusal, StudyGoneError
 from serving.archive.header import Attributes, InstanceHeader
 from serving.archive.places import Place, Places
 from serving.archive.tables import (
@@ -240,6 +240,8 @@ def _study(
     connection: Connection, keyring: Keyring, entry: Entry, now: float, *, reopens: bool
 ) -> int:
     attributes = entry.header.study
+    if not reopens:
+        return _known_study(connection, keyring, entry)
     values: dict[str, Any] = {
         "institution": entry.institution,
         "study_uid": entry.header.study_uid,
@@ -268,10 +270,27 @@ def _study(
         "source": entry.source,
     }
     found = statement.on_conflict_do_update(
-        index_elements=["institution", "study_uid"],
-        set_=opened if reopens else {"institution": entry.institution},
+        index_elements=["institution", "study_uid"], set_=opened
     ).returning(STUDIES.c.id, STUDIES.c.patient_index)
     row = connection.execute(found).one()
+    if _differs(keyring, row.patient_index, entry.header):
+        raise other_patient()
+    return int(row.id)
+
+
+def _known_study(connection: Connection, keyring: Keyring, entry: Entry) -> int:
+    """Return the study of what this node made.
+
+    Raises:
+        StudyGoneError: it was erased.
+        InstanceRefusedError: it is another patient's.
+    """
+    found = select(STUDIES.c.id, STUDIES.c.patient_index).where(
+        STUDIES.c.institution == entry.institution, STUDIES.c.study_uid == entry.header.study_uid
+    )
+    row = connection.execute(found).first()
+    if row is None:
+        raise StudyGoneError
     if _differs(keyring, row.patient_index, entry.header):
         raise other_patient()
     return int(row.id)

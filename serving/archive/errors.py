@@ -25,6 +25,13 @@ class Refusal(StrEnum):
     """There is no room left to keep it."""
 
 
+class StudyGoneError(ZhuzhenError):
+    """What this node made belongs to a study that was erased meanwhile, and must not revive it."""
+
+    def __init__(self) -> None:
+        super().__init__("The study was erased; nothing that was made of it is kept.")
+
+
 class InstanceRefusedError(ZhuzhenError):
     """An instance was not kept; the message holds no patient data."""
 

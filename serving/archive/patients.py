@@ -13,7 +13,8 @@ from serving.archive.file_meta import open_file
 from serving.archive.header import Attributes, read_instance_header, read_patient
 from serving.privacy import Keyring, pseudonym_of
 
-_PATIENT_ID, _ISSUER = "00100020", "00100021"
+PATIENT_ID, _ISSUER = "00100020", "00100021"
+"""Tags, as DICOM JSON has them."""
 _MOST_BYTES = 2**20
 """So far the elements of a patient are looked for in what cannot be read as a whole."""
 
@@ -23,7 +24,7 @@ def patient_of(institution: str, attributes: Attributes, keyring: Keyring) -> st
 
     The same number given by somebody else (0010,0021) is another patient's.
     """
-    identifier = text_of(attributes, _PATIENT_ID).strip()
+    identifier = text_of(attributes, PATIENT_ID).strip()
     issuer = text_of(attributes, _ISSUER).strip() or institution
     return pseudonym_of(keyring, issuer, identifier) if identifier else None
 
@@ -51,7 +52,7 @@ def said_of_patient(data: bytes | memoryview, transfer_syntax_uid: str = "") -> 
     stated = transfer_syntax_uid == ImplicitVRLittleEndian
     for implicit in (stated, not stated):
         values = _elements(content, implicit, transfer_syntax_uid != ExplicitVRBigEndian)
-        if int(_PATIENT_ID, 16) in values:
+        if int(PATIENT_ID, 16) in values:
             return read_patient(values)
     return {}
 

@@ -19,8 +19,8 @@ from serving.archive import Archive, InstanceRefusedError
 from serving.archive import Origin as Sent
 from serving.archive.entries import expect_instances, known_instances
 from serving.faults import place_of
-from serving.fetching.orders import find_fetch
-from serving.fetching.origin import ListedInstance, Origin
+from serving.fetching.orders import FetchNotFoundError, find_fetch
+from serving.fetching.origin import Keep, ListedInstance, Origin
 from serving.fetching.tables import FETCHES, FetchState
 from serving.jobs.delivering import give_up_after_s, pause_s
 from serving.jobs.lanes import Lanes
@@ -111,8 +111,9 @@ class FetchWork(DBOSConfiguredInstance):
     def try_fetch(self, fetch_id: str, waited_s: float) -> dict[str, Any]:
         """Bring here what is missing, as far as the PACS gives it; `waited_s` as in deliveries."""
         tools = self._tools
-        with tools.archive.engine.connect() as connection:
-            row = find_fetch(connection, fetch_id)
+        row = self._row(fetch_id)
+        if row is None:
+            return asdict(Fetched(done=False, can_heal=False))
         if row.state != FetchState.QUEUED.value:
             return asdict(Fetched(done=row.state == FetchState.DONE.value, can_heal=False))
         tried = self._try(row)
@@ -130,6 +131,14 @@ class FetchWork(DBOSConfiguredInstance):
         self._tools.archive.write(
             lambda connection: _end(connection, fetch_id, FetchState.FAILED, now)
         )
+
+    def _row(self, fetch_id: str) -> Row[Any] | None:
+        """Return the row of a fetch, None where its study was erased meanwhile."""
+        with self._tools.archive.engine.connect() as connection:
+            try:
+                return find_fetch(connection, fetch_id)
+            except FetchNotFoundError:
+                return None
 
     def _try(self, row: Row[Any]) -> Fetched:
         origin = self._tools.origins.get(row.source)
@@ -150,21 +159,12 @@ class FetchWork(DBOSConfiguredInstance):
         if not listed:
             return Fetched(False, can_heal=False, reason="The PACS has no such study.", listed=0)
         before = self._missing(row, listed, expecting=True)
-        sent = Sent(row.institution, row.source)
         refused: list[str] = []
-
-        def keep(data_set: bytes | memoryview, syntax: str) -> None:
-            try:
-                receipt = self._tools.archive.receive(data_set, syntax, sent)
-            except InstanceRefusedError as error:
-                count_instance("fetch", error.refusal.value)
-                refused.append(error.refusal.value)
-                return
-            count_instance("fetch", receipt.kept.value)
-
         without_space = self._tools.archive.refused_for_space
         if before:
-            origin.retrieve(row.study_uid, before, keep)
+            origin.retrieve(row.study_uid, before, self._keeping(row, refused))
+        if self._row(row.id) is None:
+            return Fetched(False, can_heal=False)
         missing = self._missing(row, listed)
         here = len(listed) - len(missing)
         if not missing or len(missing) < len(before):
@@ -183,6 +183,23 @@ class FetchWork(DBOSConfiguredInstance):
             listed=len(listed),
             here=here,
         )
+
+    def _keeping(self, row: Row[Any], refused: list[str]) -> Keep:
+        """Return what keeps what comes for a fetch, as long as nobody has erased its study."""
+        sent = Sent(row.institution, row.source)
+
+        def keep(data_set: bytes | memoryview, syntax: str) -> None:
+            if self._row(row.id) is None:
+                return
+            try:
+                receipt = self._tools.archive.receive(data_set, syntax, sent)
+            except InstanceRefusedError as error:
+                count_instance("fetch", error.refusal.value)
+                refused.append(error.refusal.value)
+                return
+            count_instance("fetch", receipt.kept.value)
+
+        return keep
 
     def _missing(
         self, row: Row[Any], listed: list[ListedInstance], *, expecting: bool = False

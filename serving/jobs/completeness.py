@@ -6,6 +6,7 @@ database: the study is closed only if it is as it was when it was looked at. Wha
 opens it anew, and the next version of the pre-read replaces this one.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ def close_study(
     if changed.rowcount != 1:
         return None
     plan = make_plan(connection, keyring, node, study.id)
-    job_id = f"{study.id}-{version}"
+    # Numbers of erased studies are given to others, whose jobs must not be taken for theirs.
+    job_id = f"{study.id}-{version}-{secrets.token_hex(4)}"
     reason = f"More of the study came before it was read; job {job_id} reads all of it."
     superseded = connection.execute(
         update(JOBS)

@@ -32,6 +32,8 @@ class Lanes:
         self._busy: Counter[str] = Counter()
         """Slots that are taken or held, by lane."""
         self._waiting: Counter[str] = Counter()
+        self._ended: list[str] = []
+        """Workflows that have ended here since somebody asked."""
         self._running: Counter[str] = Counter()
         """Workflows by their identifiers; one may run twice where it was handed out anew."""
         self._closed = False
@@ -87,7 +89,14 @@ class Lanes:
         finally:
             with self._changed:
                 self._running[workflow_id] -= 1
+                self._ended.append(workflow_id)
             self._freed()
+
+    def ended(self) -> list[str]:
+        """Return the workflows that have ended here since this was last asked."""
+        with self._changed:
+            found, self._ended = self._ended, []
+        return found
 
     def close(self) -> None:
         """Let nobody wait any more."""

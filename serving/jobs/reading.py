@@ -24,6 +24,7 @@ from serving.archive.entries import find_digest
 from serving.archive.file_meta import open_file
 from serving.archive.tables import INSTANCES
 from serving.faults import place_of
+from serving.jobs.errors import JobGoneError
 from serving.jobs.planning import RESULTS_SOURCE, Plan
 from serving.jobs.rehearsal import rehearse
 from serving.jobs.tables import JOBS, PRE_READS, JobState
@@ -53,8 +54,15 @@ class Kept:
 
 
 def find_job(connection: Connection, job_id: str) -> Job:
-    """Return the row of a job."""
-    return connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one()
+    """Return the row of a job.
+
+    Raises:
+        JobGoneError: its study was erased.
+    """
+    job = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one_or_none()
+    if job is None:
+        raise JobGoneError
+    return job
 
 
 class StudyReader:
@@ -92,6 +100,7 @@ class StudyReader:
         """Carry out the plan of a job.
 
         Raises:
+            JobGoneError: its study was erased meanwhile; nothing of it is kept.
             PackageError: a model of the plan is not there or must not be loaded.
             ObjectNotFoundError: an instance of the study is not in the object store.
         """
@@ -107,7 +116,7 @@ class StudyReader:
         built: list[tuple[str, ResultObject]] = []
         skipped = 0
         for model, found in instances.items():
-            images = self._images(model, found, answers, job.institution)
+            images = self._images(model, found, answers, job)
             skipped += len(found) - len(images)
             if images:
                 name = images[0].pre_read.model.name
@@ -118,14 +127,26 @@ class StudyReader:
         with ThreadPoolExecutor(_KEPT_AT_ONCE, "results") as threads:
             stored = threads.submit(self._archive.objects.put, told)
             kept = list(threads.map(lambda each: self._keep(job, *each), built))
-        return Kept(stored.result().digest, kept, skipped)
+        return self._unless_gone(job_id, Kept(stored.result().digest, kept, skipped))
+
+    def _unless_gone(self, job_id: str, kept: Kept) -> Kept:
+        try:
+            self._require(job_id)
+        except JobGoneError:
+            forget(self._archive, kept)
+            raise
+        return kept
+
+    def _require(self, job_id: str) -> None:
+        with self._archive.engine.connect() as connection:
+            find_job(connection, job_id)
 
     def _images(
         self,
         model: str,
         instances: Sequence[Row[Any]],
         answers: list[Answer],
-        institution: str,
+        job: Job,
     ) -> list["ReadImage"]:
         from serving.results import ReadImage, UnreferableSourceError, read_source
 
@@ -138,7 +159,8 @@ class StudyReader:
             except UnreferableSourceError:
                 continue
             reading = recognizer.read(data)
-            self._watch.saw(model, reading, data, institution)
+            self._require(job.id)
+            self._watch.saw(model, reading, data, job.institution)
             statement = recognizer.package.statement
             images.append(ReadImage(source, reading, statement))
             answers.append(
@@ -184,10 +206,25 @@ class StudyReader:
         return receipt.digest
 
 
+def forget(archive: Archive, kept: Kept) -> None:
+    """Remove what was kept for a job that is gone, and that nothing else in the records has."""
+    digests = {kept.answers, *(each["digest"] for each in kept.results)}
+    with archive.engine.connect() as connection:
+        for column in (INSTANCES.c.digest, PRE_READS.c.answers):
+            digests.difference_update(
+                connection.execute(select(column).where(column.in_(digests))).scalars().all()
+            )
+    for digest in digests:
+        archive.objects.delete(digest)
+
+
 def record_pre_read(connection: Connection, job_id: str, kept: Kept, now: float) -> bool:
     """Record a pre-read as the study's current one; whether it is (a later version may be).
 
     In one transaction, and once however often it is called: there is exactly one current pre-read.
+
+    Raises:
+        JobGoneError: its study was erased meanwhile.
     """
     job = find_job(connection, job_id)
     known = connection.execute(select(PRE_READS).where(PRE_READS.c.job_id == job_id)).first()

@@ -11,11 +11,11 @@ from dbos import DBOS
 from sqlalchemy import Connection, Table, select
 
 from serving.archive import Archive
+from serving.jobs.forgetting import UNDER_WAY
 from serving.jobs.lanes import Lanes
 from serving.jobs.work import WORKFLOW_VERSION
 
 _AT_ONCE = 500
-_UNDER_WAY = ("ENQUEUED", "DELAYED", "PENDING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Strays:
         self._lanes = lanes
         self._executor_id = executor_id
         self._suspects: set[str] = set()
+        self._ended: list[str] = []
 
     def adopt_of_before(self) -> int:
         """Queue anew what DBOS does not know, or knows under another version of the workflows.
@@ -82,9 +83,24 @@ class Strays:
         self._suspects = {row.workflow_id for row in lost}
         return self._queue(sure)
 
+    def gone(self) -> list[str]:
+        """Return the rows whose workflows have ended here a while ago, and that are gone: erased.
+
+        A while, since DBOS writes down that a workflow has ended after it has.
+        """
+        ended, self._ended = self._ended, self._lanes.ended()
+        asked = {workflow_id.rpartition(".")[0] for workflow_id in ended}
+        if not asked:
+            return []
+        with self._archive.engine.connect() as connection:
+            for table, _ in self._tables:
+                known = select(table.c.id).where(table.c.id.in_(asked))
+                asked.difference_update(connection.execute(known).scalars().all())
+        return sorted(asked)
+
     def _is_lost(self, workflow_id: str, known: dict[str, _Known]) -> bool:
         found = known.get(workflow_id)
-        if found is None or found.status not in _UNDER_WAY:
+        if found is None or found.status not in UNDER_WAY:
             return True
         return (
             found.status == "PENDING"

@@ -30,8 +30,9 @@ from serving.jobs.delivering import (
     pause_s,
     plan_deliveries,
 )
+from serving.jobs.errors import JobGoneError
 from serving.jobs.lanes import Lanes
-from serving.jobs.reading import Kept, StudyReader, record_pre_read
+from serving.jobs.reading import Kept, StudyReader, forget, record_pre_read
 from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
 from serving.privacy import Keyring
 from serving.records import is_out_of_space
@@ -180,6 +181,9 @@ class StudyWork(DBOSConfiguredInstance):
             with tracing.beginning(Stage.JOB):
                 self._hooks.permit("process_study", job_id, "")
                 return asdict(Read(asdict(self._reader.read(job_id))))
+        except JobGoneError as gone:
+            _LOG.info("Job %s ends: %s", job_id, gone)
+            return asdict(Read(reason=str(gone)))
         except Exception as error:  # noqa: BLE001 - whatever it was ends this try alone
             read = _why_not(error)
         if read.can_heal:
@@ -200,7 +204,11 @@ class StudyWork(DBOSConfiguredInstance):
                 plan_deliveries(connection, job_id, now)
             return is_current
 
-        is_current = self._write(write)
+        try:
+            is_current = self._write(write)
+        except JobGoneError:
+            forget(self._archive, Kept(**kept))
+            return False
         self._wake()
         return is_current
 
@@ -224,7 +232,11 @@ class StudyWork(DBOSConfiguredInstance):
         which others were served first, or in which this node was off.
         """
         with self._archive.engine.connect() as connection:
-            row = connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).one()
+            row = connection.execute(
+                select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)
+            ).one_or_none()
+        if row is None:
+            return asdict(Tried(False, can_heal=False, reason=str(JobGoneError())))
         if row.state != DeliveryState.QUEUED.value:
             return asdict(Tried(done=row.state == DeliveryState.DONE.value, can_heal=False))
         tried = self._send(delivery_id, row.job_id, row.destination)
@@ -266,7 +278,7 @@ class StudyWork(DBOSConfiguredInstance):
 
     def _note_failure(self, action: str, job_id: str, destination: str = "") -> None:
         # Where even that cannot be recorded, the record says more than happened, not less.
-        with contextlib.suppress(AuditUnavailableError):
+        with contextlib.suppress(AuditUnavailableError, JobGoneError):
             self._hooks.failed(action, job_id, destination)
 
     def _write(self, write: Callable[[Connection], Result]) -> Result:

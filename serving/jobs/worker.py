@@ -31,6 +31,7 @@ from serving.jobs.completeness import (
 )
 from serving.jobs.delivering import Sender, queue_returned
 from serving.jobs.duties import Deliveries, Dispatcher, Duty, PreReads
+from serving.jobs.forgetting import forget_workflows
 from serving.jobs.heartbeat import DEAD_AFTER_S, Heartbeat
 from serving.jobs.lanes import Lanes
 from serving.jobs.reading import StudyReader
@@ -231,6 +232,7 @@ class Worker:
         if now - self._looked_at < _STRAYS_S:
             return
         self._looked_at = now
+        forget_workflows(self._config.database_url, self._launched(self._strays).gone())
         count = self._launched(self._strays).adopt()
         if count:
             _LOG.warning(

@@ -15,6 +15,7 @@ from serving.archive.header import Attributes
 from serving.archive.patients import patient_of
 from serving.archive.tables import STUDIES
 from serving.audit import AuditUnavailableError, Outcome
+from serving.jobs.errors import JobGoneError
 from serving.jobs.tables import JOBS
 from serving.policy import Action, Actor, ActorKind, Role, Target
 from serving.privacy import Keyring
@@ -100,6 +101,7 @@ class Gatekeeper:
 
         Raises:
             NotPermittedError: it may not.
+            JobGoneError: its study was erased.
             AuditUnavailableError: it cannot be recorded.
         """
         _require(*self._of_job(action, job_id, destination))
@@ -108,6 +110,7 @@ class Gatekeeper:
         """Record that what was permitted before did not come about.
 
         Raises:
+            JobGoneError: its study was erased.
             AuditUnavailableError: it cannot be recorded.
         """
         access, target = self._of_job(action, job_id, destination)
@@ -146,7 +149,9 @@ class Gatekeeper:
         with self._guard.engine.connect() as connection:
             job = connection.execute(
                 select(JOBS.c.institution, JOBS.c.study_id).where(JOBS.c.id == job_id)
-            ).one()
+            ).one_or_none()
+            if job is None:
+                raise JobGoneError
             target = study_target(connection, self._guard.keyring, job.study_id)
         operation = f"{action}:{destination}" if destination else action
         return self._as_program(_NODE, job.institution, operation, Action(action)), target

@@ -95,6 +95,7 @@ class Runtime:
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _work_until(self, stopping: threading.Event) -> None:
+        from serving.jobs.forgetting import jobs_url
         from serving.jobs.reading import StudyReader
         from serving.jobs.work import Hooks
         from serving.jobs.worker import Worker, WorkerConfig
@@ -104,8 +105,7 @@ class Runtime:
 
         settings = Settings.from_environment()
         config = WorkerConfig(
-            os.environ.get("ZHUZHEN_DATABASE_URL")
-            or f"sqlite:///{store.home().resolve() / 'jobs.sqlite3'}",
+            jobs_url(),
             store.home(),
             threads=settings.threads,
         )

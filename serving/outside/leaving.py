@@ -20,6 +20,7 @@ from models.deidentification import Deidentified
 from models.quiet import quiet_decoders
 from serving.archive import Archive
 from serving.destinations import DicomFile
+from serving.jobs.errors import JobGoneError
 from serving.jobs.planning import Plan
 from serving.jobs.reading import Job, find_job, planned_instances
 from serving.jobs.tables import DELIVERIES
@@ -76,20 +77,29 @@ class Leaving:
 
         Raises:
             DeidentificationError: an image must not leave; none of the delivery does then.
+            JobGoneError: the study was erased meanwhile.
         """
         with self._archive.engine.connect() as connection:
-            row = connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).one()
+            row = connection.execute(
+                select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)
+            ).one_or_none()
+        if row is None:
+            raise JobGoneError
         if row.outgoing is None:
             left = self._prepare(row.job_id, row.destination)
-            text = json.dumps([asdict(each) for each in left])
-            self._archive.write(
-                lambda connection: connection.execute(
-                    DELIVERIES.update().where(DELIVERIES.c.id == delivery_id).values(outgoing=text)
-                )
-            )
+            self._remember(delivery_id, left)
         else:
             left = [Left(**each) for each in json.loads(row.outgoing)]
         return [self._archive.open(each.digest) for each in left]
+
+    def _remember(self, delivery_id: str, left: list[Left]) -> None:
+        text = json.dumps([asdict(each) for each in left])
+        noted = DELIVERIES.update().where(DELIVERIES.c.id == delivery_id).values(outgoing=text)
+        if self._archive.write(lambda connection: connection.execute(noted).rowcount):
+            return
+        for each in left:
+            self._archive.objects.delete(each.digest)
+        raise JobGoneError
 
     def done(self, delivery_id: str) -> None:
         """Let the files of a confirmed delivery go; which they were stays recorded."""

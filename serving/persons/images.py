@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, delete, select
 
@@ -9,26 +10,29 @@ from serving.archive import Archive
 from serving.archive.entries import PATIENT_ID, unsealed
 from serving.archive.tables import EXPECTED, INSTANCES, QUARANTINE, SERIES, STUDIES
 from serving.fetching.tables import FETCHES
+from serving.jobs.forgetting import forget_workflows, jobs_url
 from serving.jobs.tables import DELIVERIES, JOBS, PRE_READS
 from serving.objects import ObjectNotFoundError, ObjectStore
 from serving.outside.leaving import outgoing_of
 from serving.persons.person import Copy, Person
 from serving.privacy import Keyring, blind_index
+from serving.records import writing
+from serving.worklist.job_items import forget_job_items
 
 
 class ArchivedImages:
-    """Studies, series, instances, jobs and pre-reads, with their objects.
-
-    What was quarantined because its header could not be read belongs to nobody that is known here;
-    it is looked through and removed by hand.
-    """
+    """Studies, series, instances, jobs and pre-reads, with their objects, and what DBOS has."""
 
     name = "images"
 
-    def __init__(self, engine: Engine, keyring: Keyring, objects: ObjectStore) -> None:
+    def __init__(
+        self, engine: Engine, keyring: Keyring, objects: ObjectStore, jobs: str | None = None
+    ) -> None:
+        """`jobs` is the address of the database that DBOS keeps its own tables in."""
         self._engine = engine
         self._keyring = keyring
         self._objects = objects
+        self._jobs = jobs or jobs_url()
 
     def export(self, person: Person) -> Iterator[Copy]:
         """Yield every instance as a DICOM file and every pre-read as JSON."""
@@ -52,11 +56,15 @@ class ArchivedImages:
             found = [*_instances(connection, studies), *_answers(connection, studies)]
             digests = {digest for _, digest in found} | _outgoing(connection, studies)
             shared = _held_by_others(connection, digests, studies)
+            workflows = _workflows(connection, person.institution, studies)
         for digest in digests - shared:
             self._objects.delete(digest)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
+            forget_job_items(connection, studies)
             _forget_fetching(connection, person.institution, studies)
             connection.execute(delete(STUDIES).where(STUDIES.c.id.in_(studies)))
+        # What is carried out at this moment finds its row gone, and is forgotten when it ends.
+        forget_workflows(self._jobs, workflows)
         return len(found)
 
     def _settle(self) -> None:
@@ -65,16 +73,7 @@ class ArchivedImages:
             archive.settle()
 
     def _studies(self, connection: Connection, person: Person) -> list[int]:
-        index = blind_index(self._keyring, person.number, PATIENT_ID)
-        query = select(STUDIES.c.id, STUDIES.c.attributes).where(
-            STUDIES.c.institution == person.institution, STUDIES.c.patient_index == index
-        )
-        # The index knows numbers, and a number that somebody else gave is another person's.
-        return [
-            row.id
-            for row in connection.execute(query).all()
-            if person.is_named_by(unsealed(self._keyring, row.attributes, STUDIES), self._keyring)
-        ]
+        return [study.id for study in studies_of(connection, self._keyring, person)]
 
     def _copy(self, name: str, digest: str) -> Iterator[Copy]:
         try:
@@ -82,6 +81,42 @@ class ArchivedImages:
         except ObjectNotFoundError:
             # An erasure that was cut short.
             return
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One of a person's studies."""
+
+    id: int
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One of a person's instances."""
+
+    uid: str
+    digest: str
+
+
+def studies_of(connection: Connection, keyring: Keyring, person: Person) -> list[Study]:
+    """Return the studies in the index that are a person's."""
+    index = blind_index(keyring, person.number, PATIENT_ID)
+    query = select(STUDIES.c.id, STUDIES.c.study_uid, STUDIES.c.attributes).where(
+        STUDIES.c.institution == person.institution, STUDIES.c.patient_index == index
+    )
+    # The index knows numbers, and a number that somebody else gave is another person's.
+    return [
+        Study(row.id, row.study_uid)
+        for row in connection.execute(query).all()
+        if person.is_named_by(unsealed(keyring, row.attributes, STUDIES), keyring)
+    ]
+
+
+def instances_of(connection: Connection, keyring: Keyring, person: Person) -> list[Instance]:
+    """Return the instances in the index that are a person's."""
+    studies = [study.id for study in studies_of(connection, keyring, person)]
+    return [Instance(*row) for row in _instances(connection, studies)]
 
 
 def _instances(connection: Connection, studies: list[int]) -> list[tuple[str, str]]:
@@ -106,6 +141,20 @@ def _outgoing(connection: Connection, studies: list[int]) -> set[str]:
         .where(JOBS.c.study_id.in_(studies), DELIVERIES.c.outgoing.is_not(None))
     )
     return {each.digest for text in connection.scalars(query) for each in outgoing_of(text)}
+
+
+def _workflows(connection: Connection, institution: str, studies: list[int]) -> list[str]:
+    """Return the rows that DBOS carries out, or did, for the studies."""
+    jobs = select(JOBS.c.id).where(JOBS.c.study_id.in_(studies))
+    uids = select(STUDIES.c.study_uid).where(STUDIES.c.id.in_(studies))
+    queries = (
+        jobs,
+        select(DELIVERIES.c.id).where(DELIVERIES.c.job_id.in_(jobs)),
+        select(FETCHES.c.id).where(
+            FETCHES.c.institution == institution, FETCHES.c.study_uid.in_(uids)
+        ),
+    )
+    return [row_id for query in queries for row_id in connection.execute(query).scalars()]
 
 
 def _forget_fetching(connection: Connection, institution: str, studies: list[int]) -> None:

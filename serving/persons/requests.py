@@ -42,7 +42,7 @@ def erase_person(
     """
     access.require(person.target)
     access.settle()
-    removed = {part.name: part.erase(person) for part in parts}
+    removed = {part.name: part.erase(person) for part in reversed(parts)}
     empty_log(access.guard.engine)
     access.note_result(Outcome.ALLOWED, f"removed-{sum(removed.values())}", person.target)
     access.settle()

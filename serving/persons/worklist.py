@@ -7,13 +7,16 @@ from sqlalchemy import Connection, Engine, Row, delete, select
 
 from serving.archive.entries import unsealed
 from serving.archive.header import Attributes
+from serving.persons.images import studies_of
 from serving.persons.person import Copy, Person
 from serving.privacy import Keyring
-from serving.worklist.tables import EVENTS, SUBSCRIPTIONS, WORKITEMS
+from serving.worklist.tables import EVENTS, GLOBAL_SUBSCRIPTIONS, SUBSCRIPTIONS, WORKITEMS
 
 
 class WorklistItems:
-    """Work items of UPS (PS3.4 annex CC) that name the person."""
+    """Work items of UPS (PS3.4 annex CC) that name the person or one of the person's studies, and
+    subscriptions to whatever is about the person.
+    """
 
     name = "worklist"
 
@@ -43,7 +46,28 @@ class WorklistItems:
                         table.c.institution == person.institution, table.c.uid.in_(uids)
                     )
                 )
-        return len(rows)
+            return len(rows) + self._erase_filters(connection, person)
+
+    def _erase_filters(self, connection: Connection, person: Person) -> int:
+        """Remove global subscriptions whose filter names the person, or one of the studies."""
+        studies = {study.uid for study in studies_of(connection, self._keyring, person)}
+        query = select(GLOBAL_SUBSCRIPTIONS).where(
+            GLOBAL_SUBSCRIPTIONS.c.institution == person.institution,
+            GLOBAL_SUBSCRIPTIONS.c.attributes.is_not(None),
+        )
+        erased = 0
+        for row in connection.execute(query).all():
+            wanted = unsealed(self._keyring, row.attributes, GLOBAL_SUBSCRIPTIONS)
+            named = {tag: {"Value": [value]} for tag, value in wanted.items()}
+            if person.is_named_by(named, self._keyring) or studies & set(wanted.values()):
+                connection.execute(
+                    delete(GLOBAL_SUBSCRIPTIONS).where(
+                        GLOBAL_SUBSCRIPTIONS.c.institution == person.institution,
+                        GLOBAL_SUBSCRIPTIONS.c.subscriber == row.subscriber,
+                    )
+                )
+                erased += 1
+        return erased
 
     def _of(
         self, connection: Connection, person: Person
@@ -52,7 +76,9 @@ class WorklistItems:
         query = select(WORKITEMS.c.id, WORKITEMS.c.uid, WORKITEMS.c.attributes).where(
             WORKITEMS.c.institution == person.institution
         )
+        studies = [f'"{study.uid}"' for study in studies_of(connection, self._keyring, person)]
         for row in connection.execute(query).all():
             attributes = unsealed(self._keyring, row.attributes, WORKITEMS)
-            if person.is_named_by(attributes, self._keyring):
+            text = json.dumps(attributes) if studies else ""
+            if person.is_named_by(attributes, self._keyring) or any(uid in text for uid in studies):
                 yield row, attributes

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, delete, insert, select
 
 from serving.archive.entries import sealed, unsealed
 from serving.archive.header import Attributes
@@ -30,7 +30,7 @@ from serving.worklist.reports import (
 )
 from serving.worklist.states import State
 from serving.worklist.subscriptions import Subscriptions
-from serving.worklist.tables import WORKITEMS
+from serving.worklist.tables import EVENTS, SUBSCRIPTIONS, WORKITEMS
 
 _OURS = uuid.UUID("0b1f5c8e-2a47-4a3e-9d55-1d6f0e3c9a10")
 _STATE_OF_JOB: Mapping[str, State] = {
@@ -69,8 +69,9 @@ def report_job(connection: Connection, keyring: Keyring, job_id: str) -> None:
     Called in the transaction that changes the job, so that there is no report without its change,
     nor a change without its report.
     """
-    row = connection.execute(_jobs().where(JOBS.c.id == job_id)).one()
-    if row.state == JobState.UNROUTED.value:
+    row = connection.execute(_jobs().where(JOBS.c.id == job_id)).one_or_none()
+    if row is None or row.state == JobState.UNROUTED.value:
+        # Erased, or never to be done.
         return
     uid, item = _item(row, _times_replaced(connection, [row])[job_id])
     subscriptions = Subscriptions(connection, keyring, row.institution)
@@ -108,6 +109,18 @@ def replace_job_item(connection: Connection, keyring: Keyring, job_id: str) -> N
         )
     )
     Subscriptions(connection, keyring, row.institution).follow(uid, _uid_of(job_id, times + 1))
+
+
+def forget_job_items(connection: Connection, studies: Sequence[int]) -> None:
+    """Remove who watches, and is to be told of, the jobs of studies that are about to be erased."""
+    rows = connection.execute(_jobs().where(JOBS.c.study_id.in_(studies))).all()
+    for row in rows:
+        times = _times_replaced(connection, [row])[row.id]
+        uids = [_uid_of(row.id, number) for number in range(times + 1)]
+        for table in (SUBSCRIPTIONS, EVENTS):
+            connection.execute(
+                delete(table).where(table.c.institution == row.institution, table.c.uid.in_(uids))
+            )
 
 
 def _jobs() -> Select[Any]:
