@@ -5,6 +5,7 @@ from datetime import datetime
 from io import BytesIO
 
 import pydicom
+from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -75,6 +76,10 @@ def finish(kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage
     dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     dataset.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if kind is ResultKind.REPORT:
+        # No element of a report has a VR that depends on others: nothing has to be looked for.
+        encodings = convert_encodings(str(dataset.SpecificCharacterSet))
+        dataset.set_original_encoding(False, True, encodings)
     _say_how_items_are_encoded(dataset)
     stream = BytesIO()
     pydicom.dcmwrite(stream, dataset, enforce_file_format=True)

@@ -106,6 +106,7 @@ class _Image:
         self._image = image
         self._source = image.source
         self._maker = maker
+        self._algorithm = _algorithm(maker)
         self._revision = revision
 
     def groups(self) -> list[Any]:
@@ -164,7 +165,7 @@ class _Image:
         return sr.MeasurementsAndQualitativeEvaluations(
             tracking_identifier=self._tracking(name),
             finding_type=finding_type,
-            algorithm_id=_algorithm(self._maker),
+            algorithm_id=self._algorithm,
             measurements=measurements,
             qualitative_evaluations=evaluations,
             source_images=[
@@ -181,7 +182,7 @@ class _Image:
             tracking_identifier=self._tracking(f"{finding.label} region {number}"),
             referenced_region=outline,
             finding_type=terms.concept_of(finding.codes, finding.label),
-            algorithm_id=_algorithm(self._maker),
+            algorithm_id=self._algorithm,
             measurements=[
                 sr.Measurement(terms.CLASS_ACTIVATION, round(region.score, 4), terms.UNITY)
             ],
