@@ -12,6 +12,13 @@ from models.errors import DataError
 _DICOM_AT, _DICOM = 128, b"DICM"
 
 
+SUFFIXES = (
+    *(".bmp", ".dcm", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
+    *(".mrxs", ".ndpi", ".scn", ".svs"),
+)
+"""What is a picture by its name, whether it can be read or not."""
+
+
 def read_grey(path: Path, name: str) -> NDArray[np.uint8]:
     """Return the grey levels of the image at `path`, shape (rows, columns).
 

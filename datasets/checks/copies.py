@@ -24,7 +24,8 @@ def find_copies(seen: Seen) -> list[Problem]:
         _problem(seen, "shared_by_groups", _groups(seen, exact + near), *_SHARED),
         _problem(seen, "copies_in_a_group", _within(seen, exact), *_WITHIN),
     ]
-    problems += [_divided(seen), _degenerate(seen)]
+    blank = _blank(seen, [int(at) for at in np.flatnonzero(_flat(seen))])
+    problems += [_divided(seen), _degenerate(seen), blank]
     return [problem for problem in problems if problem is not None]
 
 
@@ -146,8 +147,8 @@ def _divided(seen: Seen) -> Problem | None:
 def _degenerate(seen: Seen) -> Problem | None:
     """Return a warning where groups say nothing: one for all, or one for each image."""
     groups = {sample.group for sample in seen.samples}
-    if seen.thumbnails is None or len(groups) not in (1, len(seen.samples)):
-        return _blank(seen, [int(at) for at in np.flatnonzero(_flat(seen))])
+    if seen.thumbnails is None or not groups or len(groups) not in (1, len(seen.samples)):
+        return None
     what = "one group for all images" if len(groups) == 1 else "a group of its own for each image"
     told = Text(
         f"There is {what}: patients cannot be kept together. Find out who is who.",

@@ -13,12 +13,21 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from datasets.checks import Check, Problem, Seen
+from datasets.checks.words import (
+    NONE,
+    NOT_ASSIGNED,
+    NOT_KNOWN,
+    SEVERITIES,
+    fact_name,
+    kind_name,
+)
 from datasets.description import Description
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 _ENLARGED_PX = 144
 _CONTACTS = 8
 _FACTS_SHOWN = 12
+_ROWS = 12
 
 
 def write_page(check: Check, description: Description, path: Path) -> None:
@@ -36,6 +45,9 @@ def write_page(check: Check, description: Description, path: Path) -> None:
         samples=len(seen.samples),
         groups=len({sample.group for sample in seen.samples}),
         problems=[(problem, _strips(seen, problem)) for problem in check.problems],
+        kind_name=kind_name,
+        fact_name=fact_name,
+        severities=SEVERITIES,
         counts=_counts(seen, description.labels),
         features=_features(seen, description),
         ages=_ages(seen),
@@ -58,7 +70,7 @@ def _strips(seen: Seen, problem: Problem) -> list[dict[str, Any]]:
 
 def _caption(seen: Seen, at: int) -> str:
     sample = seen.samples[at]
-    return f"{sample.sample_id} · {'+'.join(sample.present) or 'none'} · group {sample.group}"
+    return f"{sample.sample_id} · {'+'.join(sample.present) or NONE} · group 分组 {sample.group}"
 
 
 def _picture(seen: Seen, at: int) -> str:
@@ -81,19 +93,24 @@ def _plot(figure: Figure) -> str:
 
 
 def _counts(seen: Seen, labels: Sequence[str]) -> list[tuple[str, list[tuple[str, int]]]]:
+    found = Counter(label for s in seen.samples for label in (s.present or (NONE,)))
     tables: Mapping[str, Counter[str]] = {
-        "Label 标签": Counter(label for s in seen.samples for label in (s.present or ("none",))),
+        "Label 标签": Counter({**dict.fromkeys(labels, 0), **found}),
         "Subtype 亚型": Counter(sample.subtype for sample in seen.samples),
-        "Site 来源": Counter(sample.site or "not known" for sample in seen.samples),
-        "Sex 性别": Counter(sample.sex or "not known" for sample in seen.samples),
-        "Part 划分": Counter(sample.part or "not assigned" for sample in seen.samples),
-        "Samples in a group 每组样本数": _group_sizes(seen),
+        "Site 来源": Counter(sample.site or NOT_KNOWN for sample in seen.samples),
+        "Sex 性别": Counter(sample.sex or NOT_KNOWN for sample in seen.samples),
+        "Part 划分": Counter(sample.part or NOT_ASSIGNED for sample in seen.samples),
     }
-    absent = [(label, 0) for label in labels if not tables["Label 标签"][label]]
-    return [
-        (name, [*counter.most_common(10), *(absent if name.startswith("Label") else [])])
-        for name, counter in tables.items()
-    ]
+    shown = [(name, _most(counter.most_common())) for name, counter in tables.items()]
+    return [*shown, ("Samples in a group, groups 每组样本数与组数", _most(_group_sizes(seen)))]
+
+
+def _most(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return the first rows, and the rest of them as one."""
+    if len(rows) <= _ROWS:
+        return rows
+    rest = rows[_ROWS - 1 :]
+    return [*rows[: _ROWS - 1], (f"{len(rest)} others 其他", sum(count for _, count in rest))]
 
 
 def _features(seen: Seen, description: Description) -> list[tuple[str, str, str, str, str]]:
@@ -113,9 +130,10 @@ def _features(seen: Seen, description: Description) -> list[tuple[str, str, str,
     return rows
 
 
-def _group_sizes(seen: Seen) -> Counter[str]:
+def _group_sizes(seen: Seen) -> list[tuple[str, int]]:
+    """Return how many groups have so many samples, the smallest first."""
     sizes = Counter(Counter(sample.group for sample in seen.samples).values())
-    return Counter({f"{size}": count for size, count in sizes.items()})
+    return [(f"{size}", count) for size, count in sorted(sizes.items())]
 
 
 def _ages(seen: Seen) -> str:
@@ -152,7 +170,7 @@ def _distributions(seen: Seen, label: str, names: Sequence[str]) -> str:
         bins = np.linspace(low, max(high, low + 1e-9), 40)
         for chosen, colour, told in ((positive, "#c0392b", label), (~positive, "#31708f", "other")):
             axes.hist(values[chosen], bins=bins, density=True, alpha=0.55, color=colour, label=told)
-        axes.set(xlabel=name, yticks=[])
+        axes.set(xlabel=fact_name(name).en, yticks=[])
         axes.legend(fontsize=7, frameon=False)
     return _plot(figure)
 
@@ -164,8 +182,8 @@ def _most_swapped(seen: Seen, label: str, propensity: Any) -> list[dict[str, Any
     positive = np.array([label in sample.present for sample in seen.samples])
     strips = []
     for told, chosen, sign in (
-        (f"{label}, acquired like the others", positive, 1),
-        (f"without {label}, acquired like those with it", ~positive, -1),
+        (f"{label}, acquired like the others 采集方式却与其余相似", positive, 1),
+        (f"without {label}, acquired like those with it 无 {label}，采集方式却相似", ~positive, -1),
     ):
         score = np.where(chosen & np.isfinite(propensity), sign * propensity, np.inf)
         positions = [int(at) for at in np.argsort(score)[:_CONTACTS] if np.isfinite(score[at])]

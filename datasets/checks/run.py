@@ -13,7 +13,7 @@ from datasets.checks.copies import find_copies
 from datasets.checks.shortcuts import find_shortcuts
 from datasets.duplicates import difference_hashes
 from datasets.manifest import Manifest, Sample
-from datasets.pictures import file_facts, read_colour
+from datasets.pictures import SUFFIXES, file_facts, read_colour
 from datasets.reading import manifest_of, read_all
 from models.errors import DataError
 from models.findings import Text
@@ -37,6 +37,8 @@ def check(name: str, data: Path, progress: Progress = lambda _done, _total: None
     problems = _rows(wrong)
     seen, unreadable = look(name, root, samples, bool(description.features), progress)
     problems += unreadable
+    if description.source["kind"] == "folder_csv":
+        problems += _unlisted(root, samples, wrong)
     problems += find_copies(seen)
     shortcuts, suspects = find_shortcuts(seen, description.labels)
     problems += suspects
@@ -106,6 +108,27 @@ def _measured(picture: Image.Image) -> dict[str, float]:
 def _table(facts: list[dict[str, float]]) -> dict[str, NDArray[np.float64]]:
     names = dict.fromkeys(name for each in facts for name in each)
     return {name: np.array([each.get(name, np.nan) for each in facts]) for name in names}
+
+
+def _unlisted(root: Path, samples: Sequence[Sample], wrong: Sequence[DataError]) -> list[Problem]:
+    """Return the pictures below `root` that no sample is of; not told where rows were wrong."""
+    if wrong:
+        return []
+    listed = {sample.path or sample.sample_id for sample in samples}
+    found = sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    left = [name for name in found if name not in listed]
+    if not left:
+        return []
+    told = Text(
+        "Pictures in the folder that the index does not name: they are not trained on. Add their "
+        "rows, or move them away.",
+        "文件夹中未列入索引的图像：不会用于训练。请补充对应行，或将其移走。",
+    )
+    return [Problem("unlisted", Severity.WARNING, told, len(left), tuple(left[:_EXAMPLES]))]
 
 
 def _rows(wrong: list[DataError]) -> list[Problem]:

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from datasets.acquisition import acquisition_propensity
 from datasets.checks import Problem, Seen, Severity
+from datasets.checks.words import fact_name
 from models.errors import DataError
 from models.findings import Text
 
@@ -88,10 +89,11 @@ def _suspect(seen: Seen, label: str, found: dict[str, Any]) -> list[Problem]:
     # Of few samples, what tells by itself may be lost in what all facts are learnt together.
     name, alone = next(iter(found["facts"].items()))
     by_itself = together is None or abs(alone - 0.5) > abs(together - 0.5)
-    en = (
-        f"{name} alone: AUC {alone:.2f}" if by_itself else f"all facts together: AUC {together:.2f}"
-    )
-    zh = f"仅 {name}：AUC {alone:.2f}" if by_itself else f"全部特征合计：AUC {together:.2f}"
+    called = fact_name(name)
+    if by_itself:
+        en, zh = f"{called.en} alone: AUC {alone:.2f}", f"仅{called.zh}：AUC {alone:.2f}"
+    else:
+        en, zh = f"all facts together: AUC {together:.2f}", f"全部特征合计：AUC {together:.2f}"
     told = Text(
         f"Acquisition alone tells {label} from the rest ({en}). A network may learn this and "
         "not the disease (of stained tissue, colour can be the disease itself): "
@@ -99,6 +101,11 @@ def _suspect(seen: Seen, label: str, found: dict[str, Any]) -> list[Problem]:
         f"仅凭采集特征即可区分 {label}（{zh}）。网络可能学到的是采集差异而非疾病"
         "（染色组织的颜色可能即为疾病表现）：请在偏移验证集上验证、对差异特征做增强，并核对来源。",
     )
-    examples = tuple(f"{name}: AUC {auc:.2f}" for name, auc in list(suspects.items())[:8])
+    examples = tuple(_example(name, auc) for name, auc in list(suspects.items())[:8])
     count = len(suspects) or 1
     return [Problem("shortcut_suspects", Severity.WARNING, told, count, examples)]
+
+
+def _example(fact: str, auc: float) -> str:
+    name = fact_name(fact)
+    return f"{name.en} {name.zh}: AUC {auc:.2f}" if name.en != name.zh else f"{fact}: AUC {auc:.2f}"

@@ -55,9 +55,11 @@ def _retrieved(place: Place) -> Iterator[tuple[str, bytes]]:
             dataset.save_as(stream, enforce_file_format=True)
             yield f"{place.name}: instance {number} of {len(found)}", stream.getvalue()
     except OSError as error:  # requests' own errors are, too
+        answer = getattr(error, "response", None)
+        status = "" if answer is None else f" {answer.status_code}"
         raise DataError(
             f"{place.name}: the DICOMweb server does not answer as expected "
-            f"({type(error).__name__}); check url, query and token of the description."
+            f"({type(error).__name__}{status}); check url, query and token of the description."
         ) from error
 
 

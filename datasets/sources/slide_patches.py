@@ -8,16 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from datasets.pictures import SUFFIXES as PICTURES
 from datasets.sources import Listing, Place, Row
 from models.errors import DataError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
-_PICTURES = (
-    *_SUFFIXES,
-    *(".bmp", ".gif", ".jp2", ".tif", ".tiff", ".webp"),
-    *(".dcm", ".mrxs", ".ndpi", ".scn", ".svs"),
-)
-"""What is a picture by its name: one that is not read must not be passed over."""
 
 
 def slide_patches(place: Place) -> Listing:
@@ -41,7 +36,7 @@ def slide_patches(place: Place) -> Listing:
 def _rows(
     root: Path, pattern: re.Pattern[str], suffixes: tuple[str, ...], name: str
 ) -> Iterator[Row]:
-    pictures = (*suffixes, *_PICTURES)
+    pictures = (*suffixes, *PICTURES)
     files = sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in pictures)
     if not files:
         raise DataError(f"{name}/ has no file that ends in {', '.join(suffixes)}; check `folder`.")

@@ -141,6 +141,15 @@ def class_was_blurred(folder: Path) -> None:
         Image.open(path).resize((24, 24)).resize((96, 96)).save(path)
 
 
+def picture_that_no_row_names(folder: Path) -> None:
+    write_rows(folder, rows_of(folder)[1:])
+
+
+def blank_pictures_with_a_group_each(folder: Path) -> None:
+    group_for_each_image(folder)
+    blank_picture(folder)
+
+
 BAD: list[tuple[Callable[[Path], None], str, Severity, str]] = [
     (exact_copy_under_another_label, "label_conflicts", Severity.ERROR, "0.png = 1.png"),
     (near_copy_in_the_other_part, "split_leaks", Severity.ERROR, "0.png = 2.png"),
@@ -151,7 +160,14 @@ BAD: list[tuple[Callable[[Path], None], str, Severity, str]] = [
     (no_group, "rows", Severity.ERROR, "row 6: patient must not be empty"),
     (group_for_each_image, "missing_groups", Severity.WARNING, ""),
     (blank_picture, "blank", Severity.WARNING, "9.png"),
-    (class_was_blurred, "shortcut_suspects", Severity.WARNING, "fine_detail: AUC"),
+    (blank_pictures_with_a_group_each, "blank", Severity.WARNING, "9.png"),
+    (picture_that_no_row_names, "unlisted", Severity.WARNING, "0.png"),
+    (
+        class_was_blurred,
+        "shortcut_suspects",
+        Severity.WARNING,
+        "细节（锐化、噪声）: AUC",
+    ),
 ]
 
 
@@ -196,6 +212,22 @@ def test_door_writes_the_report_and_gives_the_status(clinic: Path) -> None:
     assert text.count('src="data:image/') > 4
     assert "暂不可用于训练" in text
     assert "5.png" in text
+    # No machine's name where a person reads, and every name in both languages.
+    assert "Unreadable files 无法读取的文件</b> (error 错误, 1)" in text
+    assert "grey level" in text
+    assert "灰度" in text
+    assert "split_leaks" not in text
+    assert "row_gradient" not in text
+    assert "not known 未知" in text
+
+
+def test_page_says_how_much_it_leaves_out(clinic: Path) -> None:
+    class_was_blurred(clinic)
+    for number in range(0, IMAGES, 2):
+        (clinic / "clinic" / f"{number}.png").unlink()
+    found = checked(clinic)
+    write_page(found, load_description(str(clinic / "clinic.yaml")), clinic / "page.html")
+    assert "and 16 more 另有 16 项" in (clinic / "page.html").read_text("utf-8")
 
 
 def test_page_of_a_table_tells_what_its_inputs_are(tmp_path: Path) -> None:
@@ -214,5 +246,6 @@ def test_what_gives_the_class_away_by_itself_is_told_by_name(tmp_path: Path) -> 
     found = check(str(tmp_path / "toy_tiles.yaml"), tmp_path)
     (suspect,) = [each for each in found.problems if each.kind == "shortcut_suspects"]
     # Of so few tiles a model of all facts together learns nothing.
-    assert "gradient alone: AUC 1.00)" in suspect.told.en
+    assert "(sharpness from " in suspect.told.en
+    assert " alone: AUC 1.00)" in suspect.told.en
     assert "AUC 1.00）" in suspect.told.zh
