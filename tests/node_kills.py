@@ -58,11 +58,11 @@ class Victim:
         (home / "node.yaml").write_text(text, encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it and wait until it listens."""
+    def start(self, *arguments: str) -> None:
+        """Start it, with `arguments` of `tests.node_alone`, and wait until it listens."""
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.node_alone"],
+                [sys.executable, "-m", "tests.node_alone", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -81,9 +81,18 @@ def is_complete(study: Row[Any], source: Source, quiet_s: float) -> bool:
 
 
 def close_study(
-    connection: Connection, keyring: Keyring, node: Node, study: Row[Any], now: float
+    connection: Connection,
+    keyring: Keyring,
+    node: Node,
+    study: Row[Any],
+    now: float,
+    tell: Callable[[Closed], None] = lambda closed: None,
 ) -> Closed | None:
-    """Close a study and queue its job; None if more arrived since `study` was read."""
+    """Close a study and queue its job; None if more arrived since `study` was read.
+
+    It is told of before it is committed: a kill at any moment leaves the study open, to be closed
+    and told of again, and never closed and not told of. Where `tell` raises, it stays open.
+    """
     version = study.version + 1
     changed = connection.execute(
         update(STUDIES)
@@ -110,7 +119,9 @@ def close_study(
     _queue(connection, study, plan, job_id, now)
     for changed_id in (*superseded.scalars(), job_id):
         report_job(connection, keyring, changed_id)
-    return Closed(job_id, study.source, study.id, bool(plan.readings))
+    closed = Closed(job_id, study.source, study.id, bool(plan.readings))
+    tell(closed)
+    return closed
 
 
 def _queue(connection: Connection, study: Row[Any], plan: Plan, job_id: str, now: float) -> None:

@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +107,6 @@ class Worker:
         self._lock: IO[bytes] | None = None
         self._looked_at = time.monotonic()
         self._quiet = QuietTimes()
-        self._untold: deque[Closed] = deque()
-        """Complete studies that have not been told of yet."""
         self._lanes = Lanes(self.wake)
         self._tools = Tools(
             archive, reader, senders, node.destinations, leaving, hooks, self._lanes, self.wake
@@ -191,19 +188,14 @@ class Worker:
             source = self._node.source_of(study.source) or Source(study.source, study.institution)
             if not is_complete(study, source, quiet_s):
                 continue
-            closed = self._archive.write(self._closing(study, now))
-            if closed is not None:
-                self._untold.append(closed)
+            self._archive.write(self._closing(study, now))
         self._launched(self._dispatcher).dispatch()
-        while self._untold:
-            self._closed(self._untold[0])
-            self._untold.popleft()
         self._take_over()
         self._look_for_strays()
 
     def _closing(self, study: Row[Any], now: float) -> Callable[[Connection], Closed | None]:
         return lambda connection: close_study(
-            connection, self._archive.keyring, self._node, study, now
+            connection, self._archive.keyring, self._node, study, now, self._closed
         )
 
     def _run(self) -> None:
