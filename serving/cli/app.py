@@ -20,6 +20,7 @@ from serving.cli.identity_commands import add_identity_commands
 from serving.cli.installed_commands import add_installed_commands
 from serving.cli.node import jobs_app, route_app
 from serving.cli.person import person_app
+from serving.cli.quarantine import add_quarantine_commands
 from serving.cli.risk import risk_app
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ models_app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(route_app, name="route")
+add_quarantine_commands(node_app)
 app.add_typer(node_app, name="node")
 app.add_typer(dicom_app, name="dicom")
 app.add_typer(audit_app, name="audit")

@@ -124,16 +124,21 @@ def _tell(lines: "Sequence[FetchLine]", *, as_json: bool) -> None:
         for line in lines:
             typer.echo(write_json(asdict(line)))
         return
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("fetch", "created", "source", "study", "priority", "state", "here", "why")
+    from serving.cli.answers_table import console_for_people
+
+    whole = [Column(name, no_wrap=True) for name in ("fetch", "priority", "state")]
+    folded = [
+        Column(name, overflow="fold") for name in ("created", "source", "study", "here", "why")
+    ]
+    table = Table(*whole, *folded)
     for line in lines:
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.created_at))
         here = f"{line.here} of {'?' if line.listed is None else line.listed}"
-        told = (line.source, line.study_instance_uid, line.priority, line.state, here, line.reason)
-        table.add_row(line.id, created, *told)
-    Console().print(table)
+        told = (created, line.source, line.study_instance_uid, here, line.reason)
+        table.add_row(line.id, line.priority, line.state, *told)
+    console_for_people().print(table)
 
 
 def _engine() -> "Engine":

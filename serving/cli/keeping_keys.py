@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from models.store import home
 from serving.answers import write_json
@@ -33,7 +33,8 @@ def see_doctor(*, as_json: bool) -> int:
                 write_json({"check": check.name, "state": check.state.value, "message": message})
             )
     else:
-        table = Table("Check", "State", "What was found, what to do / 结果与建议")
+        told = Column("What was found, what to do / 结果与建议", overflow="fold")
+        table = Table("Check", "State", told)
         for check in checks:
             table.add_row(check.name, check.state.value, f"{check.message.en}\n{check.message.zh}")
         console_for_people().print(table)

@@ -36,9 +36,9 @@ def list_them(
     json: Json = False,
 ) -> None:
     """List jobs, the newest first."""
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
+    from serving.cli.answers_table import console_for_people
     from serving.cli.job_orders import list_all
 
     lines = list_all(state, limit)
@@ -46,14 +46,16 @@ def list_them(
         for line in lines:
             typer.echo(write_json(asdict(line)))
         return
-    table = Table("job", "created", "source", "priority", "state", "deliveries", "why")
+    whole = [Column(name, no_wrap=True) for name in ("job", "created", "priority", "state")]
+    folded = [Column(name, overflow="fold") for name in ("source", "deliveries", "why")]
+    table = Table(*whole, *folded)
     for line in lines:
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.created_at))
         sent = ", ".join(f"{name}: {found}" for name, found in line.deliveries.items())
         why = [f"{name}: {reason}" for name, reason in line.undelivered.items()]
         told = " | ".join(filter(None, (line.reason, *why)))
-        table.add_row(line.id, created, line.source, line.priority, line.state, sent or "-", told)
-    Console().print(table)
+        table.add_row(line.id, created, line.priority, line.state, line.source, sent or "-", told)
+    console_for_people().print(table)
 
 
 @jobs_app.command("show")

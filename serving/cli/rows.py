@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from serving.answers import write_json
 from serving.cli.answers_table import console_for_people
@@ -16,7 +16,7 @@ def show_rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_
         for one in found:
             typer.echo(write_json(dict(one)).encode())
         return
-    table = Table(*(column.replace("_", " ") for column in columns))
+    table = Table(*(Column(column.replace("_", " "), overflow="fold") for column in columns))
     for one in found:
         table.add_row(*(_cell(one[column]) for column in columns))
     console_for_people().print(table)

@@ -1,4 +1,4 @@
-"""What `zhuzhen doctor` finds among jobs and deliveries: what somebody has to see to.
+"""What `zhuzhen doctor` finds among jobs, deliveries and what was refused: what to see to.
 
 It changes nothing, and needs neither keys nor a running node.
 """
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, inspect, select
 from sqlalchemy.engine import make_url
 
 from models.findings import Text
+from serving.archive.tables import QUARANTINE
 from serving.check import Check, State
 from serving.jobs.tables import DELIVERIES, JOBS, DeliveryState, JobState
 from serving.records import database_url, open_engine
@@ -22,7 +23,7 @@ _TRIED_OFTEN = 5
 
 
 def deliveries(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
-    """Say what is not delivered, and which jobs failed; nothing where all is well."""
+    """Say what is not delivered, failed or was refused; nothing where all is well."""
     url = database_url(environment, home)
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
@@ -39,6 +40,7 @@ def deliveries(home: Path, environment: Mapping[str, str]) -> Iterator[Check]:
                 yield from _gone(connection, known)
                 yield from _away(connection, known)
                 yield from _dead(connection, known)
+                yield from _set_apart(connection)
     finally:
         engine.dispose()
 
@@ -87,6 +89,17 @@ def _dead(connection: Connection, known: tuple[str, ...]) -> Iterator[Check]:
             "排除原因后用 zhuzhen jobs retry 重试。",
         )
         yield Check("dead_letters", State.WARNING, told)
+
+
+def _set_apart(connection: Connection) -> Iterator[Check]:
+    count = connection.execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
+    if count:
+        told = Text(
+            f"{count} instances were refused and lie in quarantine: see zhuzhen node quarantine, "
+            "and save or discard each.",
+            f"隔离区中有 {count} 个被拒收的实例：请查看 zhuzhen node quarantine，并保存或删除。",
+        )
+        yield Check("quarantine", State.WARNING, told)
 
 
 def _by_destination(

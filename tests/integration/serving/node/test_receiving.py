@@ -1,5 +1,6 @@
 """A modality sends, as modalities do: with DCMTK."""
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,8 +10,12 @@ from typing import TypeVar
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
+from typer.testing import CliRunner
 
+from serving.cli.app import app
+from serving.doctor import examine
 from tests.instance_samples import file_of, instance
 from tests.integration.serving.node.conftest import RunningNode, dcmtk
 
@@ -26,6 +31,12 @@ def send(node: RunningNode, *files: Path) -> int:
     titles = ("-xy", "-aet", "MODALITY", "-aec", "ZHUZHEN")
     address = ("127.0.0.1", str(node.dimse_port))
     return run(dcmtk("storescu"), *titles, *address, *map(str, files)).returncode
+
+
+def run_zhuzhen(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 Found = TypeVar("Found")
@@ -92,6 +103,30 @@ def test_another_instance_under_a_known_uid_is_refused(node: RunningNode, tmp_pa
     # DCMTK's words for Cxxx, of which ours is C111; its status says that not all was stored.
     assert "Error: CannotUnderstand" in refused.stdout + refused.stderr
     assert refused.returncode != 0
+    _see_to_the_quarantine(node, dataset, second, tmp_path)
+
+
+def _see_to_the_quarantine(
+    node: RunningNode, dataset: Dataset, refused: Path, folder: Path
+) -> None:
+    """What an operator does with an instance that was refused."""
+    uid = dataset.SOPInstanceUID
+    listed = run_zhuzhen("node", "quarantine", "--json").splitlines()
+    (line,) = [each for each in map(json.loads, listed) if each["sop_instance_uid"] == uid]
+    assert (line["reason"], line["source"]) == ("conflict", "modality")
+    assert "Another instance" in line["told"]
+    number = str(line["id"])
+    assert number in run_zhuzhen("node", "quarantine")
+    assert "quarantine" in {check.name for check in examine(node.home)}
+    saved = folder / "saved.dcm"
+    run_zhuzhen("node", "save-quarantined", number, str(saved))
+    assert pydicom.dcmread(saved) == pydicom.dcmread(refused)
+    run_zhuzhen("node", "discard-quarantined", number)
+    assert uid not in run_zhuzhen("node", "quarantine", "--json")
+    # What is known stays.
+    with node.client() as client:
+        found = client.get(f"/dicom-web/instances?SOPInstanceUID={uid}").json()
+    assert len(found) == 1
 
 
 def test_compressed_is_kept_as_it_is(node: RunningNode) -> None:
