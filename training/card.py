@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets.reviews.summary import told
+from datasets.reviews.summary import section
 from training.config import TrainConfig
 from training.lung_evaluation import lung_lines
 from training.tables.config import TableConfig
@@ -192,12 +192,18 @@ def too_few(test: Mapping[str, Any]) -> list[str]:
 
 def abstention(decided: Mapping[str, Any]) -> str:
     """Return how well the conformal sets cover, and how often the model abstains."""
+
+    def told(name: str) -> str:
+        low, high = decided.get("intervals", {}).get(name, (None, None))
+        interval = "" if low is None else f" ({low:.1%}-{high:.1%})"
+        return f"{decided[name]:.1%}{interval}"
+
     return (
         f"Conformal sets at a stated coverage of {decided['stated_coverage']:.0%} hold the "
-        f"truth for {decided['coverage_of_positives']:.1%} of the positives and "
-        f"{decided['coverage_of_negatives']:.1%} of the negatives. The model abstains on "
-        f"{decided['indeterminate_share']:.1%} and is right in "
-        f"{decided['accuracy_where_decided']:.1%} of the rest."
+        f"truth for {told('coverage_of_positives')} of the positives and "
+        f"{told('coverage_of_negatives')} of the negatives. The model abstains on "
+        f"{told('indeterminate_share')} and is right in "
+        f"{told('accuracy_where_decided')} of the rest."
     )
 
 
@@ -302,25 +308,9 @@ def _data(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
             "picture were kept together, and no patient, file or near-duplicate is in two parts.",
             "",
             *references,
-            *_reviews(data),
+            *(["", *section(data["reviews"])] if "reviews" in data else ()),
         ]
     )
-
-
-def _reviews(data: Mapping[str, Any]) -> list[str]:
-    """Return which reviews were trained on, and by what consent; nothing where there were none."""
-    if "reviews" not in data:
-        return []
-    reviews = data["reviews"]
-    return [
-        "",
-        "### Reviews 复核",
-        "",
-        f"Trained on {reviews['images']} reviewed images of {reviews['patients']} patients, too, "
-        "which are in the training part alone. 另含经复核并同意用于训练的图像，仅在训练部分。",
-        "",
-        *told(reviews),
-    ]
 
 
 def _limits(config: TrainConfig) -> str:

@@ -106,7 +106,7 @@ def _measure_label(part: Evaluated, at: int, config: EvaluationConfig, seed: int
         "figures": with_intervals(plain),
         "decision_curve": metrics.decision_curve(plain),
         "subgroups": {},
-        "decisions": decisions(part, at),
+        "decisions": decisions(part, at, config.bootstrap_repeats, seed),
     }
     if part.shifted is not None:
         swapped = np.flatnonzero(part.shifted.swapped)
@@ -124,8 +124,11 @@ def _measure_label(part: Evaluated, at: int, config: EvaluationConfig, seed: int
     return result
 
 
-def decisions(part: Evaluated, at: int = 0) -> dict[str, Any]:
-    """Return how often the model decides and abstains, and what its conformal sets cover."""
+def decisions(part: Evaluated, at: int, repeats: int, seed: int) -> dict[str, Any]:
+    """Return how often the model decides and abstains, and what its conformal sets cover.
+
+    `intervals` holds the 95 % interval of each from `repeats` draws of patients.
+    """
     calibration, probability = part.calibration.labels[at], part.probability[:, at]
     truth = part.truth[:, at]
     decided = [calibration.decide(p) for p in probability]
@@ -134,13 +137,27 @@ def decisions(part: Evaluated, at: int = 0) -> dict[str, Any]:
     covered = np.array([str(a) in s for a, s in zip(answers, sets, strict=True)])
     certain = np.array([decision is not Decision.INDETERMINATE for decision in decided])
     right = np.array([d.value == a for d, a in zip(decided, answers, strict=True)])
+
+    def shares(drawn: NDArray[np.intp]) -> dict[str, float]:
+        true, sure = truth[drawn], certain[drawn]
+        return {
+            "coverage_of_positives": _share(covered[drawn][true]),
+            "coverage_of_negatives": _share(covered[drawn][~true]),
+            "indeterminate_share": float(1 - sure.mean()),
+            "accuracy_where_decided": _share(right[drawn][sure]),
+        }
+
+    found = metrics.bootstrap_groups(part.manifest.groups(), shares, repeats, seed)
     return {
         "operating_point": calibration.operating_point,
         "stated_coverage": calibration.conformal_coverage,
-        "coverage_of_positives": _mean(covered[truth]),
-        "coverage_of_negatives": _mean(covered[~truth]),
-        "indeterminate_share": float(1 - certain.mean()),
-        "accuracy_where_decided": _mean(right[certain]),
+        # JSON has no figure that is not a number: a part may have one class alone.
+        **{name: _known(each["value"]) for name, each in found.items()},
+        "intervals": {
+            name: [each["low"], each["high"]]
+            for name, each in found.items()
+            if np.isfinite(each["value"])
+        },
     }
 
 
@@ -300,5 +317,9 @@ def _band(age_years: float) -> str:
     )
 
 
-def _mean(values: NDArray[np.bool_]) -> float | None:
-    return float(values.mean()) if len(values) else None
+def _share(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -15,6 +15,7 @@ from typing import Any
 from datasets.manifest_file import write_manifest
 from datasets.splits import Part
 from models.package import ModelPackage
+from training.against_champion import tell_against_champion
 from training.card import render_card
 from training.config import TrainConfig
 from training.evaluation import headline
@@ -120,18 +121,17 @@ def _make(
     )
     tracker.figures(headline(evaluation))
     tracker.files(package.root, PACKAGE)
-    tracker.files(_keep_locked_set(study, graphs, folder / LOCKED_SET), LOCKED_SET)
+    kept = locked_set_of(evaluated(study, graphs, Part.TEST), _split_digest(study))
+    write_locked_set(kept, folder / LOCKED_SET)
+    tracker.files(folder / LOCKED_SET, LOCKED_SET)
     tracker.files(folder / "figures", "figures")
     tracker.register(config.name, package.reference_to.digest, config.version)
+    tell_against_champion(tracker, places.home, package.reference_to, kept, folder, watch)
     return package
 
 
-def _keep_locked_set(study: StudyData, graphs: Graphs, folder: Path) -> Path:
-    """Write what the package says of each sample of the test part; return the folder."""
-    test = evaluated(study, graphs, Part.TEST)
-    kept = locked_set_of(test, study.split.digest_for(study.manifest))
-    write_locked_set(kept, folder)
-    return folder
+def _split_digest(study: StudyData) -> str:
+    return study.split.digest_for(study.manifest)
 
 
 def _contents(

@@ -16,7 +16,6 @@ from models.errors import PackageNotFoundError, ZhuzhenError
 from models.store import CHALLENGER, CHAMPION, home
 
 if TYPE_CHECKING:
-    from training.locked_set import LockedSet
     from training.registry import Registered, Registry
     from training.release_gate import Verdict
 
@@ -163,6 +162,7 @@ def compare(
 ) -> None:
     """Compare two versions on their locked set, sample by sample, and draw the difference."""
     with _told_errors():
+        from training.against_champion import locked_set_of_version
         from training.comparison import differences, paired
         from training.comparison_plot import draw_comparison
         from training.registry import Registry
@@ -171,7 +171,7 @@ def compare(
         registry = Registry(home())
         with tempfile.TemporaryDirectory() as folder:
             found = [_named(registry, each) for each in (first, second)]
-            kept = [_locked_set(registry, each, Path(folder)) for each in found]
+            kept = [locked_set_of_version(registry, each, Path(folder)) for each in found]
         pair = paired(kept[0], kept[1])
         told = differences(*pair)
         names = (f"{found[0].name} {found[0].version}", f"{found[1].name} {found[1].version}")
@@ -196,6 +196,7 @@ def compare(
 def _judged(registry: "Registry", registered: "Registered") -> "list[Verdict]":
     from models.package import ModelPackage
     from models.risk.recalibration import is_recalibration
+    from training.against_champion import locked_set_of_version
     from training.release_gate import judge
 
     champion = registry.champion(registered.name)
@@ -203,10 +204,10 @@ def _judged(registry: "Registry", registered: "Registered") -> "list[Verdict]":
         if is_recalibration(root):
             return _judged_recalibration(registry, registered, root)
     with tempfile.TemporaryDirectory() as folder:
-        challenger = _locked_set(registry, registered, Path(folder) / "challenger")
+        challenger = locked_set_of_version(registry, registered, Path(folder) / "challenger")
         held = None
         if champion is not None and champion.number != registered.number:
-            held = _locked_set(registry, champion, Path(folder) / "champion")
+            held = locked_set_of_version(registry, champion, Path(folder) / "champion")
         with registry.package(registered) as root:
             return judge(ModelPackage.load(root), challenger, held)
 
@@ -232,20 +233,6 @@ def _judged_recalibration(
                 "recalibrate again."
             )
         return judge_recalibration(root, read_held_out(at), champion)
-
-
-def _locked_set(registry: "Registry", registered: "Registered", folder: Path) -> "LockedSet":
-    from training.locked_set import FILE, read_locked_set
-    from training.registry import LOCKED_SET, ReleaseError
-
-    folder.mkdir(parents=True, exist_ok=True)
-    at = registry.artifact(registered, LOCKED_SET, folder / str(registered.number))
-    if at is None or not (at / FILE).is_file():
-        raise ReleaseError(
-            f"{registered.name} {registered.version} has no locked set in the registry, so it "
-            "cannot be held against another version; train it again."
-        )
-    return read_locked_set(at / FILE)
 
 
 def _named(registry: "Registry", model: str) -> "Registered":

@@ -58,12 +58,12 @@ class Review:
     site: str
     age_years: float | None
     sex: str
+    sent: str = ""
+    """Pseudonym of the input as it was sent, as in `models.observation`; empty if not known."""
     signed_at: str = ""
     """The day, ISO 8601."""
     consent_scope: str = ""
     """Code of the consent that was given; empty where it has none."""
-    sent: str = ""
-    """Pseudonym of the input as it was sent, as in `models.observation`; empty if not known."""
 
 
 def read_reviews(path: Path) -> Iterator[Review]:

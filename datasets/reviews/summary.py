@@ -55,6 +55,18 @@ def told(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def section(summary: Mapping[str, Any]) -> list[str]:
+    """Return the section of a model's card that says which reviews it was trained on."""
+    return [
+        "### Reviews 复核",
+        "",
+        f"Trained on {summary['images']} reviewed images of {summary['patients']} patients, too, "
+        "which are in the training part alone. 另含经复核并同意用于训练的图像，仅在训练部分。",
+        "",
+        *told(summary),
+    ]
+
+
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 

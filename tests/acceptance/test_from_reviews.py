@@ -16,6 +16,8 @@ from datasets.manifest_file import read_manifest
 from models import store
 from serving.cli.app import app
 from tests.toy_tiles import made_up_tile, write_toy_tiles
+from training.against_champion import FOLDER
+from training.registry import Registry
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = [
@@ -182,6 +184,33 @@ def test_next_version_says_which_reviews_it_learnt_from(
     everything = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
     for private in (b"review-7", b"reader-1", b"person-3"):
         assert private not in everything
+
+
+def test_run_holds_the_comparison_with_the_champion(
+    before: Trained, second: dict[str, Any], tmp_path: Path
+) -> None:
+    registry = Registry(before.home)
+    made = registry.resolve(NAME, "0.2.0")
+    assert made.digest == second["digest"]
+    folder = registry.artifact(made, FOLDER, tmp_path)
+    assert folder is not None
+    told = json.loads((folder / "comparison.json").read_text("utf-8"))
+    assert told["champion"] == {"version": "0.1.0", "digest": before.first["digest"]}
+    assert told["samples"] == 72
+    (auc,) = [each for each in told["differences"] if each["figure"] == "auc"]
+    assert auc["low"] <= auc["difference"] <= auc["high"]
+    assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_conformal_coverage_has_its_interval_in_the_card(
+    before: Trained, second: dict[str, Any]
+) -> None:
+    root = before.home / "models" / NAME / second["version"]
+    decided = json.loads((root / "evaluation.json").read_text("utf-8"))["test"]["decisions"]
+    low, high = decided["intervals"]["coverage_of_positives"]
+    assert low <= decided["coverage_of_positives"] <= high
+    card = (root / "docs/README.md").read_text("utf-8")
+    assert f"{decided['coverage_of_positives']:.1%} ({low:.1%}-{high:.1%}) of the positives" in card
 
 
 def test_next_version_is_held_against_the_one_that_was_reviewed_and_serves(

@@ -18,8 +18,9 @@ from models.calibration import Calibration
 from models.package import ModelPackage
 from models.reference import Reference
 from training import calibrating
-from training.evaluation import Evaluated, headline
-from training.locked_set import locked_set_of, write_locked_set
+from training.against_champion import tell_against_champion
+from training.evaluation import headline
+from training.locked_set import LockedSet, locked_set_of, write_locked_set
 from training.loop import Watch
 from training.packaging import Contents, require_complete, write_package
 from training.pipeline import Places
@@ -95,7 +96,9 @@ def _make(
     used = is_used(config.name, config.version, places.home)
     root = places.packages / config.name / config.version
     package = write_package(contents, root, used=used)
-    _record(config, people, parts[Part.TEST], evaluation, package, folder, tracker)
+    kept = locked_set_of(parts[Part.TEST], people.split.digest_for(people.manifest))
+    _record(config, kept, evaluation, package, folder, tracker)
+    tell_against_champion(tracker, places.home, package.reference_to, kept, folder, watch)
     return package
 
 
@@ -150,14 +153,12 @@ def _calibrated(config: TableConfig, people: People, logits: NDArray[np.float32]
 
 def _record(
     config: TableConfig,
-    people: People,
-    test: Evaluated,
+    kept: LockedSet,
     evaluation: dict[str, Any],
     package: ModelPackage,
     folder: Path,
     tracker: Tracker,
 ) -> None:
-    kept = locked_set_of(test, people.split.digest_for(people.manifest))
     write_locked_set(kept, folder / LOCKED_SET)
     tracker.figures(headline(evaluation))
     tracker.files(package.root, PACKAGE)
