@@ -23,6 +23,7 @@ from serving.identity.errors import (
     CredentialRefusedError,
     ForgedRequestError,
 )
+from serving.identity.institutions import is_known
 from serving.identity.keys import PREFIX, verify_key
 from serving.identity.sessions import CSRF_HEADER, is_forged, verify_session
 from serving.identity.signed_calls import PATHS, CallVerifier
@@ -112,7 +113,12 @@ class Credentials:
             return await asyncio.to_thread(verify_key, self._engine, token, datetime.now(UTC))
         if self._tokens is None:
             raise BearerRefusedError("no_provider")
-        return await self._tokens.verify(token, datetime.now(UTC))
+        verified = await self._tokens.verify(token, datetime.now(UTC))
+        named = verified.actor.institution
+        if named is not None and not await asyncio.to_thread(is_known, self._engine, named):
+            # What it stored would be nobody's, and whoever is given that name later would have it.
+            raise BearerRefusedError("token_unknown_institution")
+        return verified
 
     async def _verify_session(self, token: str) -> Verified:
         return await asyncio.to_thread(verify_session, self._engine, token, datetime.now(UTC))

@@ -58,15 +58,20 @@ def add_institution(
         )
 
 
+def is_known(engine: Engine, institution: str) -> bool:
+    """Whether there is an institution of that identifier."""
+    with Session(engine) as session:
+        return session.get(Institution, institution) is not None
+
+
 def require_institution(engine: Engine, institution: str) -> None:
     """Go on only if there is an institution of that identifier.
 
     Raises:
         InstitutionError: there is none.
     """
-    with Session(engine) as session:
-        if session.get(Institution, institution) is None:
-            raise InstitutionError(NO_INSTITUTION)
+    if not is_known(engine, institution):
+        raise InstitutionError(NO_INSTITUTION)
 
 
 def set_referrals(engine: Engine, institution: str, targets: Iterable[str]) -> None:

@@ -79,6 +79,7 @@ BEARERS: dict[str, Callable[[Provider], str]] = {
     "token_expired": lambda provider: a_token(provider, expires_in_s=-3600),
     "token_wrong_audience": lambda provider: a_token(provider, aud="https://other.example"),
     "token_wrong_issuer": lambda provider: a_token(provider, iss="https://other.example"),
+    "token_unknown_institution": lambda provider: a_token(provider, zhuzhen_institution="nobody"),
     "token_bad_signature": by_another,
     "token_unknown_issuer": lambda provider: by_another(provider, "https://other.example"),
     "token_algorithm": unsigned,
@@ -86,6 +87,18 @@ BEARERS: dict[str, Callable[[Provider], str]] = {
     "key_malformed": lambda provider: "zz_ZhangSan_19800101",
     "key_unknown": lambda provider: f"zz_{'0' * 16}_{'A' * 43}",
 }
+
+
+def test_a_token_of_an_institution_that_is_known_is_taken_until_it_is_not(
+    engine: Engine, keyring: Keyring, provider: Provider
+) -> None:
+    for institution in ("county", None):
+        claims = {"zhuzhen_institution": institution} if institution else {}
+        bearer = {"Authorization": f"Bearer {a_token(provider, expires_in_s=300, **claims)}"}
+        _, recorder = ask(engine, keyring, provider, bearer)
+        assert {event.institution for event in recorder.events} <= {institution}
+        assert all(event.reason != "token_unknown_institution" for event in recorder.events)
+        assert {event.actor for event in recorder.events} == {"oidc:dr-li"}
 
 
 @pytest.mark.parametrize("reason", BEARERS)
