@@ -18,6 +18,7 @@ from serving.problems import Problem
 ENVIRONMENT = "ZHUZHEN_HOSTS"
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _LOCAL_ADDRESSES = ("127.0.0.1", "::1")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -56,8 +57,9 @@ class Names:
         Raises:
             Problem: 421.
         """
-        given = [value for name, value in scope["headers"] if name == b"host"]
-        hosts = [_without_port(value.decode("latin-1").lower()) for value in given]
+        hosts = [
+            _without_port(value.decode("latin-1").lower()) for _, value in _named(scope, b"host")
+        ]
         if len(hosts) != 1 or hosts[0] not in (*LOCAL_HOSTS, *self.others):
             raise Problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -67,28 +69,33 @@ class Names:
             )
 
     def admit_page(self, scope: Scope) -> None:
-        """Refuse a request from a page of another site.
+        """Refuse a request from a page of another origin: scheme, host and port are the request's
+        own (RFC 6454, section 5), as `admit_host` let it in.
 
         Raises:
             Problem: 403.
         """
-        given = [value for name, value in scope["headers"] if name == b"origin"]
-        if not all(self._is_own(value.decode("latin-1").lower(), scope) for value in given):
-            allowed = [f"{scope.get('scheme')}://{host}" for host in LOCAL_HOSTS]
-            allowed += [f"https://{host}" for host in self.others]
+        given = [value.decode("latin-1").lower() for name, value in _named(scope, b"origin")]
+        if not given:
+            return
+        own = self._own(scope)
+        if own is None or any(_without_default_port(origin) != own for origin in given):
+            expected = f"{own}, or no Origin header" if own else "no Origin header"
             raise Problem(
                 HTTPStatus.FORBIDDEN,
-                "The request comes from a web page of another origin; expected one of "
-                f"{', '.join(allowed)}, or no Origin header. Send it from a program, or from a "
-                "page of this service.",
+                f"The request comes from a web page of another origin; expected {expected}. Send "
+                "it from a program, or from a page of this service.",
             )
 
-    def _is_own(self, origin: str, scope: Scope) -> bool:
-        scheme, _, host = origin.partition("://")
-        name = _without_port(host)
-        if name in LOCAL_HOSTS:
-            return scheme == str(scope.get("scheme", "http"))
-        return scheme == "https" and name in self.others
+    def _own(self, scope: Scope) -> str | None:
+        """Return the origin that the request was sent to; None where no page can be: a name of this
+        service, without TLS.
+        """
+        scheme = str(scope.get("scheme", "http"))
+        ((_, host),) = _named(scope, b"host")
+        own = _without_default_port(f"{scheme}://{host.decode('latin-1').lower()}")
+        is_local = _without_port(own.partition("://")[2]) in LOCAL_HOSTS
+        return own if is_local or scheme == "https" else None
 
 
 def require_protected(scope: Scope) -> None:
@@ -105,6 +112,16 @@ def require_protected(scope: Scope) -> None:
             "The request comes from another machine without TLS; its credential and its patient "
             "could be read on the way. Use the https address of the service.",
         )
+
+
+def _named(scope: Scope, header: bytes) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in scope["headers"] if name == header]
+
+
+def _without_default_port(origin: str) -> str:
+    """Return an origin as browsers write it, who leave the scheme's own port out."""
+    scheme = origin.partition("://")[0]
+    return origin.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
 
 
 def _without_port(host: str) -> str:

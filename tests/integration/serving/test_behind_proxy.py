@@ -82,6 +82,28 @@ def test_a_network_of_ipv6_guesses_as_one(proxy: Proxy) -> None:
     assert guess("2001:db8:1:3::1") == 400
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        (NAME, f"https://{NAME}", 401),
+        (NAME, f"https://{NAME}:443", 401),
+        (f"{NAME}:8443", f"https://{NAME}:8443", 401),
+        # Another program behind the same name, and on the same machine.
+        (NAME, f"https://{NAME}:8443", 403),
+        (f"{NAME}:8443", f"https://{NAME}", 403),
+        (NAME, f"http://{NAME}", 403),
+        ("localhost:3000", "https://localhost:8080", 403),
+        ("localhost:3000", "https://localhost:3000", 401),
+        ("localhost:3000", "http://localhost:3000", 403),
+    ],
+)
+def test_a_page_is_the_services_own_by_scheme_host_and_port(
+    proxy: Proxy, host: str, origin: str, status: int
+) -> None:
+    sent = {"X-Forwarded-For": "203.0.113.9", "Host": host, "Origin": origin}
+    assert proxy.client.post("/v1/logout", headers=sent).status_code == status
+
+
 def test_without_tls_to_the_proxy_nothing_is_answered(proxy: Proxy) -> None:
     sent = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
     assert proxy.client.get("/v1/session", headers=sent).status_code == 403

@@ -181,10 +181,22 @@ def test_pages_of_other_origins_are_refused(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://localhost:3000", "HTTP://LOCALHOST", "http://127.0.0.1:8080"]
+    ("host", "origin"),
+    [
+        ("localhost:3000", "http://localhost:3000"),
+        ("localhost", "HTTP://LOCALHOST"),
+        ("127.0.0.1:80", "http://127.0.0.1"),
+    ],
 )
-def test_pages_of_this_machine_pass(origin: str) -> None:
-    assert ask(origin=origin).status_code == 200
+def test_pages_of_the_service_pass(host: str, origin: str) -> None:
+    assert ask(host=host, origin=origin).status_code == 200
+
+
+@pytest.mark.parametrize("port", ["", ":80", ":8080", ":03000", ":3000/", ":", ":65536"])
+def test_pages_of_other_programs_on_this_machine_are_refused(port: str) -> None:
+    problem = assert_problem(ask(host="localhost:3000", origin=f"http://localhost{port}"), 403)
+
+    assert "expected http://localhost:3000, or no Origin header" in problem["detail"]
 
 
 @pytest.mark.parametrize("sender", ["192.168.1.5", "172.17.0.1", "2001:db8::1"])
