@@ -66,6 +66,7 @@ class Victim:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
@@ -77,10 +78,18 @@ class Victim:
                 return
         raise RuntimeError("the node did not start; its log says why")
 
-    def kill(self) -> None:
-        """End it as a power cut would, as far as a program can."""
+    def kill(self, *, alone: bool = False) -> None:
+        """End it, with the processes beside it, as a power cut would, as far as a program can.
+
+        `alone`, the service itself is ended and they are left, as when the system is short of
+        memory.
+        """
         assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
+        if alone:
+            self._process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -138,10 +147,12 @@ def trouble(
     victim = Victim(home, _NODE.replace("power-cut", durability))
     modality = Modality(victim.port, studies)
     each = max(1, studies // (kills + 1))
-    for _ in range(kills):
+    for kill in range(kills):
         victim.start()
         # From the first instance to the last delivery: a worker begins seconds after the listener.
-        killing = threading.Timer(chance.uniform(0.05, _LONGEST_ROUND_S), victim.kill)
+        killing = threading.Timer(
+            chance.uniform(0.05, _LONGEST_ROUND_S), victim.kill, kwargs={"alone": not kill % 3}
+        )
         killing.start()
         modality.send(each, chance, _LONGEST_ROUND_S / 2)
         killing.join()

@@ -7,10 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 from unittest import mock
 
 import httpx
@@ -24,6 +22,7 @@ from serving.cli.app import app
 from tests.broken_instances import request_unit
 from tests.instance_samples import file_of, instance
 from tests.integration.serving.node.conftest import dcmtk, free_port
+from tests.integration.serving.node.test_receiving import eventually
 
 _NODE = """
 port: {port}
@@ -33,7 +32,6 @@ sources:
   - {{name: modality, institution: local, ae_title: MODALITY, quiet_time_s: 3600}}
   - {{name: elsewhere, institution: local, ae_title: ELSEWHERE, addresses: [10.9.9.0/24]}}
 """
-Found = TypeVar("Found")
 
 
 class Node:
@@ -92,16 +90,6 @@ def command_of(process: psutil.Process) -> list[str]:
     with contextlib.suppress(psutil.Error):
         command = process.cmdline()
     return command
-
-
-def eventually(condition: Callable[[], Found], seconds: float = 60) -> Found:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    pytest.fail("it did not happen in time")
 
 
 @pytest.fixture(scope="module")
