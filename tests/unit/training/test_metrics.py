@@ -139,6 +139,18 @@ def test_patients_are_drawn_and_not_images() -> None:
     assert width["i"] < 0.5 * width["1"]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_interval_of_the_calibration_error_holds_the_error(seed: int) -> None:
+    # Of few people who are calibrated well, every draw has a larger error than all of them.
+    rng = np.random.default_rng(seed)
+    probability = rng.random(200)
+    alone = np.arange(200).astype(str)
+    part = Scored(rng.random(200) < probability, probability, alone, np.ones(200))
+    found = metrics.bootstrap(part, lambda drawn: metrics.score_all(drawn, 0.5), 200, seed=0)
+    error = found["calibration_error"]
+    assert 0 <= error["low"] < error["value"] < error["high"]
+
+
 def test_draws_without_a_class_are_left_out() -> None:
     truth = np.array([True] + [False] * 5)
     part = Scored(truth, np.linspace(1, 0, 6), np.arange(6).astype(str), np.ones(6))
