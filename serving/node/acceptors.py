@@ -6,11 +6,13 @@ record and metrics stay with the service, which is asked and told over a line
 """
 
 import logging
+import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from serving.archive import Origin
@@ -146,6 +148,16 @@ class Acceptors:
         return source is not None and self._admission.admit(source, message["address"])
 
 
+def _environment() -> dict[str, str]:
+    """Return an environment in which these packages are found first.
+
+    BentoML finds those of a Bento, which is served from any folder, by means of its own.
+    """
+    others = os.environ.get("PYTHONPATH")
+    root = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((root, *([others] if others else [])))}
+
+
 class _Acceptor:
     """One process, as the service sees it."""
 
@@ -164,6 +176,7 @@ class _Acceptor:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
+                    env=_environment(),
                 )
             except OSError:
                 ours.close()

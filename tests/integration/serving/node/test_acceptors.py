@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from serving.attached import AttachedService, attached_service
 from serving.cli.app import app
+from serving.node import runtime
 from tests.broken_instances import request_unit
 from tests.instance_samples import file_of, instance
 from tests.integration.serving.node.conftest import dcmtk, free_port
@@ -140,6 +141,13 @@ def test_what_comes_is_there_at_once_and_counted(node: Node, tmp_path: Path) -> 
     assert [sender.wait(60) for sender in senders] == [0, 0, 0]
     assert node.known() == before + 30
     eventually(lambda: node.counted("new") == counted + 30)
+
+
+def test_they_run_the_code_of_the_service_wherever_it_lies(node: Node) -> None:
+    # A Bento's is not installed, nor in the folder that the service was started in.
+    root = str(Path(runtime.__file__).parents[2])
+    for process in node.acceptors().values():
+        assert process.environ()["PYTHONPATH"].split(os.pathsep)[0] == root
 
 
 def test_the_service_decides_who_is_let_in(node: Node) -> None:
