@@ -19,7 +19,7 @@ _DESCRIPTION: dict[str, Any] = {
     "fields": {"path": "file", "group": "slide", "site": "laboratory"},
     "labels": ["toy_nests"],
     "present": {"column": "seen", "values": {"nests": ["toy_nests"], "nothing": []}},
-    "sheet": toy_sheet("Made-up tiles", "虚构图块"),
+    "sheet": toy_sheet("Made-up tiles", "虚构图块") | {"kept_together": "slide"},
 }
 _CONFIGURATION: dict[str, Any] = {
     "name": "toy-tiles",

@@ -130,13 +130,14 @@ def _performance(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
     test = evaluation["test"]
     if "labels" in test:
         return _performance_of_classes(test)
+    units = f"{_kept_together(evaluation)}s"
     decided = test["decisions"]
     return "\n".join(
         [
             "## Performance",
             "",
-            f"{test['images']} images of {test['patients']} patients that nothing was chosen by, "
-            f"{test['positives']} with the finding. 95 % intervals from resampled patients; "
+            f"{test['images']} images of {test['patients']} {units} that nothing was chosen by, "
+            f"{test['positives']} with the finding. 95 % intervals from resampled {units}; "
             f"decisions at the packaged operating point {decided['operating_point']:.3f}.",
             "",
             _assumed_prevalence(config),
@@ -296,21 +297,28 @@ def _graph(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
 
 def _data(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
     data = evaluation["provenance"]["data"]
-    leaks = data["leak_check"]
+    leaks, kept = data["leak_check"], _kept_together(evaluation)
+    names = "' names" if kept == "patient" else ""
     parts = ", ".join(f"{count} {name}" for name, count in data["images"].items())
     references = [f"- {reference}" for reference in config.package.references]
     return "\n".join(
         [
             "## Data",
             "",
-            f"{config.package.data_source} Images: {parts}, divided by patient; "
-            f"{leaks['groups_merged_for_shared_pictures']} sets of patients' names that share a "
-            "picture were kept together, and no patient, file or near-duplicate is in two parts.",
+            f"{config.package.data_source} Images: {parts}, divided by {kept}; "
+            f"{leaks['groups_merged_for_shared_pictures']} sets of {kept}s{names} that share a "
+            f"picture were kept together, and no {kept}, file or near-duplicate is in two parts.",
             "",
             *references,
             *(["", *section(data["reviews"])] if "reviews" in data else ()),
         ]
     )
+
+
+def _kept_together(evaluation: Mapping[str, Any]) -> str:
+    """Return what a group of the data is; patients are not named as such by every data set."""
+    kept: str = evaluation["provenance"]["data"].get("kept_together", "patient")
+    return kept
 
 
 def _limits(config: TrainConfig) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.description import load_description
 from datasets.splits import Part
 from training import plots
 from training.config import TrainConfig
@@ -158,6 +159,7 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
             "manifest_digest": study.manifest.digest,
             "manifest_version": study.manifest.version,
             "split_digest": split.digest_for(study.manifest),
+            **_kept_together(config),
             "images": {part.value: len(split.indices(part)) for part in Part},
             "leak_check": {
                 # The split would have been refused had any been found: datasets.splits.check_leaks.
@@ -167,6 +169,12 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
             **({} if study.reviews is None else {"reviews": study.reviews}),
         },
     }
+
+
+def _kept_together(config: TrainConfig) -> dict[str, str]:
+    """Return what a group of the data is, where their description says so."""
+    kept = load_description(config.data.description).sheet.get("kept_together")
+    return {} if kept is None else {"kept_together": kept}
 
 
 def _examples(test: Evaluated) -> NDArray[np.intp]:

@@ -176,6 +176,9 @@ def test_next_version_says_which_reviews_it_learnt_from(
     assert "### Reviews 复核" in card
     assert "Trained on 20 reviewed images of 10 patients, too" in card
     assert "20 under `research`" in card
+    # A group of these data is a slide, and not called a patient.
+    assert "72 images of 18 slides that nothing was chosen by" in card
+    assert "divided by slide; 0 sets of slides that share a picture were kept together" in card
     assert told["file_digest"] in card
     assert "--from-reviews" in card
     # Whoever withdraws is found again: the ids are kept here, and never in the package.
