@@ -14,7 +14,7 @@ from pydicom.uid import UID
 from models.findings import ModelReference
 
 _NAMESPACE = uuid.UUID("5c0f5b0e-6d55-4f2e-9d3c-7a6f3c1f1c52")
-_MAPPING_EDITION = "1"
+_MAPPING_EDITION = "2"
 """Raised whenever the same pre-read gives different objects: these must not take the old UIDs."""
 
 

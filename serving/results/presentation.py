@@ -47,6 +47,8 @@ def build_presentation(image: ReadImage, maker: Maker) -> Dataset | None:
         content_description="Regions of an AI pre-read; not for primary diagnosis",
         graphic_annotations=[_annotation(image, findings, layer)],
         graphic_layers=[layer],
+        modality_lut_transformation=source.look.modality,
+        voi_lut_transformations=[source.look.voi] if source.look.voi else None,
         presentation_lut_transformation=PresentationLUTTransformation(
             presentation_lut_shape=_shape(source.header)
         ),

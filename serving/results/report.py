@@ -25,6 +25,7 @@ from serving.results import terms
 from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker
 from serving.results.identity import ResultKind, device_uid, result_uid, series_uid
 from serving.results.read_image import ReadImage
+from serving.results.source import SourceImage
 
 _KIND = ResultKind.REPORT
 
@@ -241,12 +242,32 @@ def _evaluations(images: Sequence[ReadImage]) -> sr.ContainerContentItem:
 
 def _statements(images: Sequence[ReadImage]) -> list[tuple[sr.CodedConcept, Text]]:
     told = [(terms.NOTICE, NOTICE), (terms.NOTICE, images[0].intended_use)]
-    for image in images:
+    for number, image in enumerate(images, 1):
         pre_read = image.pre_read
-        told.append((terms.GATE_VERDICT, VERDICT_WORDS[pre_read.verdict]))
-        told += [(terms.COMMENT, finding_sentence(finding)) for finding in pre_read.findings]
-        told += [(terms.REASON, reason.message) for reason in pre_read.reasons]
+        said = [(terms.GATE_VERDICT, VERDICT_WORDS[pre_read.verdict])]
+        said += [(terms.COMMENT, finding_sentence(finding)) for finding in pre_read.findings]
+        said += [(terms.REASON, reason.message) for reason in pre_read.reasons]
+        which = _which(image.source, number, len(images))
+        told += [
+            (name, Text(f"{which.en}{text.en}", f"{which.zh}{text.zh}")) for name, text in said
+        ]
     return told
+
+
+def _which(source: SourceImage, number: int, count: int) -> Text:
+    """Return of which image a sentence is, by the numbers that viewers show; nothing of one alone.
+
+    The sentences of all images stand together, behind the measurements.
+    """
+    if count == 1:
+        return Text("", "")
+    series, instance = (
+        str(source.header.get(keyword) or "?") for keyword in ("SeriesNumber", "InstanceNumber")
+    )
+    return Text(
+        f"Image {number} of {count} (series {series}, instance {instance}): ",
+        f"第 {number} 幅，共 {count} 幅（序列 {series}，影像 {instance}）：",
+    )
 
 
 def _sentence(name: sr.CodedConcept, words: str, language: sr.CodedConcept) -> sr.TextContentItem:

@@ -5,7 +5,7 @@ valid all the same, and must not be refused for what its source did wrong: what 
 missing becomes empty, what is not valid is left out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -19,6 +19,7 @@ from pydicom.valuerep import validate_value
 
 from models.errors import InputError
 from models.quiet import quiet_decoders
+from serving.results.look import Look, look_of
 
 _EMPTY_IF_UNKNOWN = (
     "PatientName",
@@ -46,6 +47,7 @@ _IMAGE = (
     "BodyPartExamined",
     "PatientOrientation",
     "Laterality",
+    "SeriesNumber",
     "InstanceNumber",
     "BurnedInAnnotation",
     "PixelSpacing",
@@ -61,8 +63,12 @@ _PIXEL_DESCRIPTION = (
     "PixelRepresentation",
     "SamplesPerPixel",
     "PhotometricInterpretation",
+)
+_LOOK = (
     "WindowCenter",
     "WindowWidth",
+    "WindowCenterWidthExplanation",
+    "VOILUTFunction",
     "RescaleSlope",
     "RescaleIntercept",
     "RescaleType",
@@ -90,6 +96,8 @@ class SourceImage:
     """Text as Python strings, whatever it was encoded in; no pixels."""
     character_set: str
     """Specific Character Set (0008,0005) of results on this source."""
+    look: Look = Look()
+    """How it is to be shown."""
 
     @property
     def sop_instance_uid(self) -> str:
@@ -150,7 +158,7 @@ def _source_of(dataset: Dataset) -> SourceImage:
         setattr(header, keyword, _valid(dataset, keyword) or "")
     for keyword in (*PATIENT_AND_STUDY, *_IMAGE, *_PIXEL_DESCRIPTION):
         value = _valid(dataset, keyword)
-        if value is not None:
+        if value is not None and _USABLE.get(keyword, _always)(value):
             setattr(header, keyword, value)
     if "PatientIdentityRemoved" in header and "DeidentificationMethod" not in header:
         # One or the other must say how (type 1C, PS3.3 C.7.1.1); the codes of the source do.
@@ -162,7 +170,37 @@ def _source_of(dataset: Dataset) -> SourceImage:
     if header.PatientSex not in _PATIENT_SEXES:
         header.PatientSex = ""
     header.SpecificCharacterSet = _character_set(dataset)
-    return SourceImage(header, header.SpecificCharacterSet)
+    look = {keyword: _valid(dataset, keyword) for keyword in _LOOK}
+    return SourceImage(header, header.SpecificCharacterSet, look_of(dataset, look))
+
+
+def _always(_: Any) -> bool:
+    return True
+
+
+def _are_two_lengths(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and min(value) > 0
+
+
+def _are_two_directions(value: Any) -> bool:
+    is_pair = isinstance(value, list) and len(value) == 2
+    return is_pair and all(each and set(str(each)) <= set("LRAPHF") for each in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) < 2**31
+
+
+_USABLE: Mapping[str, Callable[[Any], bool]] = {
+    "PixelSpacing": _are_two_lengths,
+    "ImagerPixelSpacing": _are_two_lengths,
+    "PatientOrientation": _are_two_directions,
+    "Laterality": lambda value: value in ("R", "L"),
+    "BurnedInAnnotation": lambda value: value in ("YES", "NO"),
+    "SeriesNumber": _is_number,
+    "InstanceNumber": _is_number,
+}
+"""What the standard asks beyond the representation of a value (PS3.3 C.7.3.1, C.7.6.1, 10.7.1)."""
 
 
 def _check_class(sop_class: UID) -> None:

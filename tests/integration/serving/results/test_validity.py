@@ -1,8 +1,16 @@
 """Independent validators on results of real images, accepted, abstained on and refused."""
 
+import subprocess
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset
 
 from serving.results import ReadImage, ResultKind, ResultObject, UnreferableSourceError, read_source
 from tests.dicom_samples import PYDICOM_DATA_FILES, PYDICOM_FILES
@@ -87,6 +95,12 @@ def test_report_on_a_study_follows_its_template(tmp_path: Path) -> None:
 
     assert iod_errors(path) == []
     assert template_errors(path) == []
+    # Each sentence says of which image it is, in a report on several.
+    told = report_text(path)
+    for number in (1, 2, 3):
+        assert f"Image {number} of 3 (series 1, instance 1): " in told
+        assert f"第 {number} 幅，共 3 幅（序列 1，影像 1）：" in told
+    assert told.index("Image 1 of 3") < told.index("Image 2 of 3") < told.index("Image 3 of 3")
 
 
 @needs("dciodvfy")
@@ -108,16 +122,92 @@ def test_an_invalid_object_would_be_found(tmp_path: Path) -> None:
         {"PatientIdentityRemoved": "YES", "DeidentificationMethod": None},
         {"InstanceNumber": "-3", "PatientOrientation": "SIDEWAYS\\UP", "NumberOfFrames": 2},
         {"BurnedInAnnotation": "YES", "PatientAge": "3", "StudyDescription": "x" * 90},
+        {"WindowCenter": "128", "WindowWidth": None},
+        {"WindowCenter": "128", "WindowWidth": "0"},
+        {"WindowCenter": ["128", "100"], "WindowWidth": "100", "VOILUTFunction": "CURVED"},
+        {"RescaleSlope": "0", "RescaleIntercept": "0", "PixelSpacing": "0.2"},
+        {"RescaleSlope": ["1", "2"], "RescaleIntercept": "0", "PixelSpacing": ["0", "0"]},
+        {"RescaleType": "OD", "Laterality": "X", "PatientOrientation": "L"},
+        {"InstanceNumber": "99999999999", "ImagerPixelSpacing": ["0.1", "-0.1"]},
+        {"VOILUTSequence": [Dataset()], "ModalityLUTSequence": [Dataset()]},
     ],
 )
 def test_results_are_valid_where_the_source_is_not(
     tmp_path: Path, elements: dict[str, object]
 ) -> None:
-    results = results_on(read(with_header(PNEUMONIA, **elements)))
+    sent = with_header(PNEUMONIA, **elements)
+    # With regions, whatever the model says of such an image: all kinds of results are made.
+    results = results_on(replace(read(PNEUMONIA), source=read_source(sent)))
+    assert len(results) == 4
     paths = write(tmp_path, *results.values())
 
     assert ResultKind.REPORT in results
     assert {path.name: iod_errors(path) for path in paths if iod_errors(path)} == {}
+
+
+def table(type_of_unit: str = "") -> list[Dataset]:
+    """A lookup table of 12 bits that is no straight line."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [256, 0, 12])
+    entries = (np.linspace(0, 1, 256) ** 2 * 4095).astype("<u2")
+    item.add_new("LUTData", "OW", entries.tobytes())
+    if type_of_unit:
+        item.ModalityLUTType = type_of_unit
+    return [item]
+
+
+@needs("dcmp2pgm")
+@needs("dcmj2pnm")
+@pytest.mark.parametrize(
+    ("elements", "shown_by"),
+    [
+        ({}, ()),
+        ({"WindowCenter": "100", "WindowWidth": "80"}, ("+Wi", "1")),
+        ({"WindowCenter": ["100", "50"], "WindowWidth": ["80", "20"]}, ("+Wi", "1")),
+        (
+            {"WindowCenter": "200", "WindowWidth": "90", "RescaleSlope": "2"}
+            | {"RescaleIntercept": "-50"},
+            ("+Wi", "1"),
+        ),
+        ({"VOILUTSequence": table()}, ("+Wl", "1")),
+        ({"VOILUTSequence": table(), "WindowCenter": "9", "WindowWidth": "9"}, ("+Wl", "1")),
+        ({"ModalityLUTSequence": table("OD")}, ()),
+        (
+            {"ModalityLUTSequence": table("OD"), "WindowCenter": "1000", "WindowWidth": "1500"},
+            ("+Wi", "1"),
+        ),
+        (
+            {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": "99", "WindowWidth": "80"},
+            ("+Wi", "1"),
+        ),
+    ],
+)
+def test_another_viewer_shows_the_image_as_it_is_under_the_presentation_state(
+    tmp_path: Path, elements: dict[str, object], shown_by: tuple[str, ...]
+) -> None:
+    dataset = pydicom.dcmread(BytesIO(PNEUMONIA))
+    dataset.decompress()
+    stream = BytesIO()
+    dataset.save_as(stream)
+    image, state = tmp_path / "image.dcm", tmp_path / "state.dcm"
+    image.write_bytes(with_header(stream.getvalue(), **elements))
+    source = read_source(image.read_bytes())
+    results = results_on(replace(read(PNEUMONIA), source=source))
+    state.write_bytes(results[ResultKind.PRESENTATION].data)
+    assert iod_errors(state) == []
+
+    alone = pixels_by(tmp_path, "dcmj2pnm", "+op", *shown_by, str(image))
+    under_the_state = pixels_by(tmp_path, "dcmp2pgm", "-p", str(state), str(image))
+
+    assert np.abs(alone - under_the_state).max() <= 1
+
+
+def pixels_by(folder: Path, *command: str) -> NDArray[np.int16]:
+    """What a program of DCMTK shows."""
+    picture = folder / "picture.pgm"
+    done = subprocess.run([*command, str(picture)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return np.asarray(Image.open(picture)).astype(np.int16)
 
 
 @needs("dciodvfy")
