@@ -57,7 +57,7 @@ class Range:
     @property
     def expected(self) -> str:
         """What the rule allows, for people."""
-        return f"{self.minimum:g} <= x < {self.below:g} (margin {self.margin:g})"
+        return f"{self.minimum:g} <= x < {self.below:g} (±{self.margin:g})"
 
     def broken_by(self, found: Any) -> bool:
         """Whether `found` lies outside the range and its margin."""

@@ -37,6 +37,11 @@ _DECISION_INK = {
 }
 _HEAT_OPACITY = 0.45
 
+_WHAT_BOXES_SAY = Text(
+    "Numbers at the boxes: class activation, 0 to 1; not a probability.",
+    "方框旁的数字为类激活值（0 至 1），并非概率。",
+)
+
 Line = tuple[str, Ink]
 
 
@@ -106,6 +111,8 @@ def _lines(pre_read: PreRead, title: str) -> list[Line]:
     told.append((Text(verdict.en.upper(), verdict.zh), _VERDICT_INK[pre_read.verdict]))
     for finding in pre_read.findings:
         told.append((finding_sentence(finding), _DECISION_INK[finding.decision]))
+    if any(finding.regions for finding in pre_read.findings):
+        told.append((_WHAT_BOXES_SAY, _NOTICE_INK))
     for reason in pre_read.reasons:
         told.append((Text(f"- {reason.message.en}", f"- {reason.message.zh}"), _INK))
     model = f"{pre_read.model.name} {pre_read.model.version}"

@@ -83,7 +83,7 @@ def test_broken_age_names_where_it_was_taken_from(source: AgeSource) -> None:
     assert reason.found == "40.0"
     assert f"age in years is 40.0 (from {source.value})" in reason.message.en
     assert f"年龄（岁）为 40.0（取自 {source.value}）" in reason.message.zh
-    assert "1 <= x < 6 (margin 1)" in reason.message.en
+    assert "1 <= x < 6 (±1)" in reason.message.en
 
 
 def test_facts_that_are_not_stated_break_no_rule_and_are_told_as_unchecked() -> None:

@@ -59,7 +59,7 @@ def test_every_broken_rule_is_told_with_what_was_found_and_expected() -> None:
     assert judgement.verdict is Verdict.OUTSIDE_INTENDED_USE
     assert [(r.rule, r.found, r.expected) for r in judgement.reasons] == [
         ("body_part", "LEG", "CHEST"),
-        ("age_years", "40.2", "1 <= x < 6 (margin 1)"),
+        ("age_years", "40.2", "1 <= x < 6 (±1)"),
     ]
     assert "from PatientBirthDate and StudyDate" in judgement.reasons[1].message.en
     assert "PatientBirthDate" in judgement.reasons[1].message.zh

@@ -135,3 +135,10 @@ def test_png_holds_the_picture() -> None:
 
     assert read_back.format == "PNG"
     assert read_back.tobytes() == picture.tobytes()
+
+
+def test_the_numbers_at_the_boxes_are_explained_where_there_are_any() -> None:
+    pixels = np.full((400, 400), 90, np.uint8)
+    without, with_a_box = reading(pixels), reading(pixels, Region(200, 100, 50, 40, 0.8))
+    two_lines_px = 2 * 25
+    assert draw_overlay(with_a_box).height == draw_overlay(without).height + two_lines_px
