@@ -26,7 +26,7 @@ from mlflow.exceptions import MlflowException
 
 from models import store
 from models.errors import PackageNotFoundError, PackageTamperedError, ZhuzhenError
-from models.package import ModelPackage
+from models.package import ModelPackage, verify
 from models.risk.recalibration import is_recalibration, read_recalibration
 from models.risk.registry import SCORES
 from models.store import CHALLENGER, CHAMPION
@@ -150,19 +150,20 @@ class Registry:
     def pull(self, registered: Registered, alias: str) -> Path:
         """Bring `registered` into the local store and let `alias` mean it; return its folder.
 
+        One there that was changed since is put aside and takes its place again, as registered.
+
         Raises:
             PackageTamperedError: it is not what was registered.
             ReleaseError: the store has another package of the same version.
         """
         meant = store.Stated(registered.version, registered.digest)
-        folder = store.versions().get(registered.name, {}).get(registered.version)
+        folder = _intact(registered)
         if folder is None:
             folder = store.home() / "models" / registered.name / registered.version
             with self.package(registered) as package:
                 folder.parent.mkdir(parents=True, exist_ok=True)
+                _put_aside(folder)
                 package.rename(folder)
-        else:
-            _require_same(folder, registered)
         store.set_alias(registered.name, alias, meant)
         return folder
 
@@ -240,12 +241,9 @@ class Registry:
 
     def _require_intact(self, registered: Registered) -> None:
         """Require the package of `registered` whole, in the local store or in the registry."""
-        folder = store.versions().get(registered.name, {}).get(registered.version)
-        if folder is not None:
-            _require_same(folder, registered)
-            return
-        with self.package(registered):
-            pass
+        if _intact(registered) is None:
+            with self.package(registered):
+                pass
 
     def _alias(self, name: str, alias: str) -> Registered | None:
         try:
@@ -279,6 +277,32 @@ def _is_release(tag: str) -> bool:
 def vars_of(release: Release) -> dict[str, Any]:
     """Return `release` as a mapping for JSON."""
     return {name: getattr(release, name) for name in Release.__dataclass_fields__}
+
+
+def _intact(registered: Registered) -> Path | None:
+    """Return where the store has `registered`; None where it has none, or one that was changed.
+
+    Raises:
+        PackageTamperedError: it has another package of that version, or a released one was changed.
+    """
+    folder = store.versions().get(registered.name, {}).get(registered.version)
+    if folder is None:
+        return None
+    if not folder.is_relative_to(store.RELEASED):
+        try:
+            verify(folder)
+        except PackageTamperedError:
+            return None
+    _require_same(folder, registered)
+    return folder
+
+
+def _put_aside(folder: Path) -> None:
+    """Move a package that was changed away, for whoever asks what happened to it."""
+    if folder.exists():
+        aside = folder.with_name(f".{folder.name}.changed")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
 
 
 def _require_same(root: Path, registered: Registered) -> None:

@@ -223,6 +223,31 @@ def test_store_with_another_package_of_that_version_is_left_alone(home: Path) ->
         registry.pull(registry.resolve(NAME, "1.0.1"), store.CHAMPION)
 
 
+def test_package_that_was_changed_in_the_store_is_pulled_again(home: Path) -> None:
+    digest = register_version(home, "1.0.0", GOOD)
+    folder = home / "models" / NAME / "1.0.0"
+    assert gate()[0]
+    (folder / "calibration.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(PackageTamperedError, match="fetch it again"):
+        store.load(NAME)
+    status, _, problem = run(release_command.pull, NAME)
+    assert status == 0, problem
+    assert store.load(NAME).reference_to.digest == digest
+    assert (folder.with_name(".1.0.0.changed") / "calibration.json").read_text("utf-8") == "{}"
+    assert list(store.versions()[NAME]) == ["1.0.0"]
+
+
+def test_rollback_brings_back_a_package_that_was_changed_in_the_store(home: Path) -> None:
+    first = register_version(home, "1.0.0", GOOD)
+    assert gate()[0]
+    register_version(home, "1.1.0", a_little_better(GOOD))
+    assert gate()[0]
+    (home / "models" / NAME / "1.0.0" / "calibration.json").unlink()
+    status, _, problem = run(release_command.rollback, NAME)
+    assert status == 0, problem
+    assert store.load(NAME).reference_to.digest == first
+
+
 def promoted_in_turn(home: Path, versions: int) -> Registry:
     """Return a registry whose versions 1.0.0, 1.1.0, ... were all promoted, one after another."""
     registry = Registry(home)
