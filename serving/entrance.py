@@ -16,6 +16,7 @@ from serving.doors.table import Found, RouteTable
 from serving.metrics import count_request
 from serving.names import Names, require_protected
 from serving.problems import MEDIA_TYPE, Problem
+from serving.slow_bodies import GOES_ON
 from serving.sockets import Opening, as_request
 from serving.tracing import Stage
 
@@ -168,6 +169,8 @@ class _Answer:
                 self.status = message["status"]
                 message["headers"] = [*message.get("headers", []), *_SAFE_HEADERS, *self.headers]
                 await self._send(message)
+        elif message["type"] == GOES_ON:
+            return
         elif self._replaced is None:
             await self._send(message)
         elif not message.get("more_body", False):

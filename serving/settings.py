@@ -45,6 +45,9 @@ class Settings:
     with 0 every answer waits for that. `ZHUZHEN_AUDIT_SYNC_WITHIN_MS`."""
     body_idle_timeout_s: float = 15.0
     """Seconds within which the next piece of a body must have arrived."""
+    slow_body_patience_s: float = 60.0
+    """Seconds in which 100 bytes for each must come of a body of instances, or of a work item,
+    which may take as long as it likes. `ZHUZHEN_SLOW_BODY_PATIENCE_S`."""
     observe: bool = True
     """Whether measurements of each reading are kept for monitoring, and a challenger reads along.
     `ZHUZHEN_OBSERVE`: `on` or `off`."""
@@ -80,6 +83,7 @@ class Settings:
             requests_per_minute=number(
                 "ZHUZHEN_REQUESTS_PER_MINUTE", REQUESTS_PER_MINUTE, 1, 10**9
             ),
+            slow_body_patience_s=number("ZHUZHEN_SLOW_BODY_PATIENCE_S", 60, 1, 300),
             audit_sync_within_ms=number("ZHUZHEN_AUDIT_SYNC_WITHIN_MS", 100, 0, 1000),
         )
 

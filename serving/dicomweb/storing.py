@@ -25,6 +25,7 @@ from serving.metrics import count_instance
 from serving.policy import Target
 from serving.problems import Problem
 from serving.settings import Settings
+from serving.slow_bodies import going_on
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
@@ -68,22 +69,26 @@ async def store(request: Request) -> Response:
     runtime = runtime_of(request)
     origin = Origin(str(access.actor.institution), access.actor.id)
     keep = partial(_keep, runtime.archive, origin=origin, study=study)
-    outcomes = await _side_by_side(keep, _parts(request))
+    outcomes: list[Outcome] = []
+    try:
+        await _side_by_side(keep, _parts(request), outcomes)
+    finally:
+        # However the body ends: what came before is kept.
+        if outcomes:
+            runtime.wake()
+            await asyncio.to_thread(_record, access, outcomes)
     if not outcomes:
         raise Problem(HTTPStatus.BAD_REQUEST, "The body holds no instance; expected one at least.")
-    runtime.wake()
-    await asyncio.to_thread(_record, access, outcomes)
     return _answer(outcomes, base_url(request))
 
 
 async def _side_by_side(
-    keep: Callable[[bytes], Outcome], parts: AsyncIterator[bytes]
-) -> list[Outcome]:
-    """Keep parts, a few at the same time, in threads; return what became of them, in their order.
+    keep: Callable[[bytes], Outcome], parts: AsyncIterator[bytes], outcomes: list[Outcome]
+) -> None:
+    """Keep parts, a few at the same time, in threads; note what became of them, in their order.
 
     While one is put on disk the next one arrives, and is digested and encrypted.
     """
-    outcomes: list[Outcome] = []
     kept: deque[asyncio.Future[Outcome]] = deque()
     loop = asyncio.get_running_loop()
     try:
@@ -94,11 +99,10 @@ async def _side_by_side(
     finally:
         # Whatever ends the request, what was begun is finished.
         rest = await asyncio.gather(*kept, return_exceptions=True)
+        outcomes += [each for each in rest if isinstance(each, Outcome)]
     for each in rest:
         if isinstance(each, BaseException):
             raise each
-        outcomes.append(each)
-    return outcomes
 
 
 def _record(access: Access, outcomes: list[Outcome]) -> None:
@@ -125,9 +129,10 @@ def _require_json(request: Request) -> None:
 
 async def _parts(request: Request) -> AsyncIterator[bytes]:
     content_type, parameters = media_type_of(request.headers.get("content-type", ""))
-    most_bytes = Settings().max_body_bytes
+    settings = Settings.from_environment()
+    most_bytes, pieces = settings.max_body_bytes, going_on(request, settings)
     if content_type == DICOM:
-        yield await _single(request, most_bytes)
+        yield await _single(pieces, most_bytes)
         return
     part_type = parameters.get("type", DICOM).lower()
     if content_type != RELATED or part_type != DICOM:
@@ -142,14 +147,14 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
         raise Problem(
             HTTPStatus.BAD_REQUEST, "The Content-Type has no usable boundary (RFC 2046, 5.1.1)."
         )
-    parts = parts_of(request.stream(), boundary, most_bytes=most_bytes, most_parts=_MOST_PARTS)
+    parts = parts_of(pieces, boundary, most_bytes=most_bytes, most_parts=_MOST_PARTS)
     async for part in parts:
         yield part
 
 
-async def _single(request: Request, most_bytes: int) -> bytes:
+async def _single(pieces: AsyncIterator[bytes], most_bytes: int) -> bytes:
     data = bytearray()
-    async for piece in request.stream():
+    async for piece in pieces:
         data += piece
         if len(data) > most_bytes:
             raise Problem(

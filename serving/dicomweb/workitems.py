@@ -18,6 +18,8 @@ from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.matching import key_of
 from serving.json_body import read_json
 from serving.problems import Problem
+from serving.settings import Settings
+from serving.slow_bodies import going_on
 from serving.worklist.items import TRANSACTION, Worklist
 from serving.worklist.reports import STATE
 from serving.worklist.states import State
@@ -140,7 +142,7 @@ async def on_worklist(
 
 async def _body(request: Request, *, may_be_empty: bool = False) -> Attributes:
     data = bytearray()
-    async for piece in request.stream():
+    async for piece in going_on(request, Settings.from_environment()):
         data += piece
         if len(data) > _MOST_BYTES:
             raise Problem(

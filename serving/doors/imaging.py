@@ -42,16 +42,25 @@ _REFUSALS = {
     "404": "There is no such study, series, instance or frame.",
     "406": "The Accept header takes nothing that is offered.",
 }
-_ITEM_REFUSALS = _REFUSALS | {
-    "409": "The work item is in another state, claimed by another, or known already.",
-    "413": "The body is too large.",
-}
-_STORE_REFUSALS = _REFUSALS | {
-    "409": "Nothing was stored: every instance is in conflict with what is known.",
-    "413": "A part of the body is too large.",
-    "415": "The body, or every instance in it, has a type that is not read.",
-    "507": "No space is left.",
-}
+_STALLED = {"408": "The body stopped arriving."}
+_ITEM_REFUSALS = (
+    _REFUSALS
+    | _STALLED
+    | {
+        "409": "The work item is in another state, claimed by another, or known already.",
+        "413": "The body is too large.",
+    }
+)
+_STORE_REFUSALS = (
+    _REFUSALS
+    | _STALLED
+    | {
+        "409": "Nothing was stored: every instance is in conflict with what is known.",
+        "413": "A part of the body is too large.",
+        "415": "The body, or every instance in it, has a type that is not read.",
+        "507": "No space is left.",
+    }
+)
 
 
 @contextlib.asynccontextmanager
