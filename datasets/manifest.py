@@ -18,6 +18,9 @@ PARTS = ("training", "validation", "test")
 SEXES = ("F", "M", "O")
 """Female, male, other: the codes of DICOM Patient's Sex (0010,0040), PS3.3 C.2.2.2."""
 
+REVIEWED = "review/"
+"""What the ids of samples begin with that came with reviews; the id of the review follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -7,7 +7,7 @@ picture are merged before the division, which is recorded, and `check_leaks` loo
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.duplicates import NEAR_BITS, near_pairs
-from datasets.manifest import Manifest
+from datasets.manifest import REVIEWED, Manifest
 from models.errors import DataError
 
 
@@ -172,7 +172,8 @@ def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_] | No
             if first is not part:
                 raise DataError(
                     f"One {what} is in two parts of the split: {name} in {first}, "
-                    f"{sample.sample_id} in {part}. Keep them together."
+                    f"{sample.sample_id} in {part}. "
+                    + _to_do((name, sample.sample_id), "Keep them together.")
                 )
     for left, right in _near(hashes):
         if split.parts[left] is not split.parts[right]:
@@ -180,8 +181,15 @@ def check_leaks(manifest: Manifest, split: Split, hashes: NDArray[np.bool_] | No
             raise DataError(
                 f"Near-duplicate pictures are in two parts of the split: {names[0]} in "
                 f"{split.parts[left]}, {names[1]} in {split.parts[right]} (hashes at most "
-                f"{NEAR_BITS} bits apart). Merge their groups."
+                f"{NEAR_BITS} bits apart). " + _to_do(names, "Merge their groups.")
             )
+
+
+def _to_do(names: Sequence[str], otherwise: str) -> str:
+    """Return what to do about two samples in two parts: a review is for training alone."""
+    if any(name.startswith(REVIEWED) for name in names):
+        return "What was reviewed is trained on, so take this review out of the file."
+    return otherwise
 
 
 def _units(

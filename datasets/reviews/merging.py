@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from datasets.manifest import Manifest, Sample, Value
+from datasets.manifest import REVIEWED, Manifest, Sample, Value
 from datasets.reviews import Review, read_reviews
 from datasets.reviews.summary import summary_of
 from models.errors import DataError
@@ -92,7 +92,7 @@ def _sample(manifest: Manifest, review: Review, folder: Path) -> Sample:
     )
     present = _present(manifest, review)
     return Sample(
-        sample_id=f"review/{review.sha256}",
+        sample_id=f"{REVIEWED}{review.review_id}",
         group=review.group,
         present=present,
         subtype="+".join(present) or "none",

@@ -104,7 +104,16 @@ def test_reviewed_patient_of_the_test_part_is_named(tmp_path: Path) -> None:
     content = review(1, tmp_path)
     content["image"]["patient"] = held.group
     made = with_reviews(MANIFEST, read(tmp_path, content), tmp_path)
-    with pytest.raises(DataError, match="One group is in two parts"):
+    with pytest.raises(DataError, match=r"review/r1 in training\. .* take this review out"):
+        split_by_group(made, THIRDS, 1, hashes)
+
+
+def test_reviewed_image_that_looks_like_a_locked_one_is_named(tmp_path: Path) -> None:
+    hashes = np.random.default_rng(0).random((41, HASH_BITS)) < 0.5
+    held = split_by_group(MANIFEST, THIRDS, 1, hashes[:40]).indices(Part.TEST)[0]
+    hashes[40] = hashes[held]
+    made = with_reviews(MANIFEST, read(tmp_path, review(1, tmp_path)), tmp_path)
+    with pytest.raises(DataError, match=r"Near-duplicate .* review/r1 in training .* take this"):
         split_by_group(made, THIRDS, 1, hashes)
 
 
