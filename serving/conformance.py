@@ -16,10 +16,12 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 
+from serving.conformance_web import dicomweb, table
 from serving.dimse.command import Status
 from serving.dimse.config import CIPHERS, DimseConfig
 from serving.dimse.negotiation import NOT_NOW, TOO_MANY, Rejection, supported_contexts
 from serving.fetching.dimse import FIND, GET, MOST_CLASSES, MOVE, UIDS_AT_ONCE
+from serving.node.storing import CONFLICT, OTHER_PATIENT
 from serving.peers import Peer
 from serving.results import terms
 from serving.results.equipment import MANUFACTURER, SERIES_DESCRIPTION, SERIES_NUMBERS
@@ -42,16 +44,10 @@ RESULT_CLASSES = {
 def statement() -> str:
     """Return the statement as Markdown."""
     parts = (
-        *(_overview(), _storage_scu(), _query_scu(), _storage_scp(), _dicomweb(), _worklist()),
+        *(_overview(), _storage_scu(), _query_scu(), _storage_scp(), dicomweb(), _worklist()),
         *(_results(), _character_sets(), _security(), _codes(), _accepted_classes()),
     )
     return "\n\n".join(parts) + "\n"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    names = list(head)
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _uid_rows(uids: Iterable[str]) -> list[tuple[str, str]]:
@@ -75,7 +71,7 @@ professionals; not a cleared medical device; no result is for primary diagnosis.
 
 ## Overview
 
-{_table(("SOP class", "UID", "sent (SCU)", "received (SCP)"), rows)}
+{table(("SOP class", "UID", "sent (SCU)", "received (SCP)"), rows)}
 
 Implementation Class UID `{IMPLEMENTATION_CLASS_UID}`, Implementation Version Name
 `{IMPLEMENTATION_VERSION_NAME}`, in every association we open and every file we write."""
@@ -106,11 +102,11 @@ An association is opened for each delivery and released after it. Only what is s
 presentation context for each SOP class and transfer syntax; a file that is compressed is proposed
 in its own transfer syntax alone.
 
-{_table(("abstract syntax", "transfer syntax"), contexts)}
+{table(("abstract syntax", "transfer syntax"), contexts)}
 
-{_table(("parameter", "value", "can be set"), parameters)}
+{table(("parameter", "value", "can be set"), parameters)}
 
-{_table(("answer to C-STORE", "what we do"), answers)}"""
+{table(("answer to C-STORE", "what we do"), answers)}"""
 
 
 def _query_scu() -> str:
@@ -120,13 +116,13 @@ Study Root Query/Retrieve Information Model, FIND and either MOVE or GET (PS3.4 
 Baseline behaviour, no relational queries. An association is opened for each search and each
 retrieval.
 
-{_table(("SOP class", "UID", "level and keys"), _query_rows())}
+{table(("SOP class", "UID", "level and keys"), _query_rows())}
 
 Retrieval names the instances that are wanted, {UIDS_AT_ONCE} in a request. C-MOVE has them sent to
 our own AE title. For C-GET the SOP classes that the PACS listed are proposed with the SCP role, in
 every transfer syntax that is accepted as SCP; up to {MOST_CLASSES} of them.
 
-{_table(("answer", "what we do"), _RETRIEVE_ANSWERS)}
+{table(("answer", "what we do"), _RETRIEVE_ANSWERS)}
 
 ### Verification SCU
 
@@ -164,7 +160,6 @@ def _storage_scp() -> str:
     contexts = supported_contexts()
     classes = [str(context.abstract_syntax) for context in contexts]
     syntaxes = [str(syntax) for syntax in contexts[0].transfer_syntax]
-    statuses = [(f"{status:04X}", status.name.replace("_", " ").lower()) for status in Status]
     return f"""### Verification and Storage SCP (images)
 
 Associations are accepted from the AE titles and addresses that are listed as sources, for our own
@@ -175,33 +170,32 @@ disk, and no other one with its UID is known; queries find it from then on.
 The same object again is a success; another one under a known UID is refused and kept in quarantine
 ([imaging-node.md](imaging-node.md)).
 
-{_table(("parameter", "by default"), parameters)}
+{table(("parameter", "by default"), parameters)}
 
-{_table(("transfer syntax", "UID"), _uid_rows(syntaxes))}
+{table(("transfer syntax", "UID"), _uid_rows(syntaxes))}
 
-{_table(("status", "meaning"), statuses)}
+{table(("status", "meaning"), _statuses())}
 
 Whoever should come back later is rejected as transient: {_code(TOO_MANY)} beyond the bound,
 {_code(NOT_NOW)} while the audit record takes nothing, as on a full disk."""
 
 
+def _statuses() -> list[tuple[str, str]]:
+    """Return what C-STORE is answered with."""
+    general = [
+        (f"{status:04X}", status.name.replace("_", " ").lower())
+        for status in Status
+        if status is not Status.DUPLICATE_INSTANCE
+    ]
+    return [
+        *general,
+        (f"{CONFLICT:04X}", "another instance with this SOP Instance UID is known"),
+        (f"{OTHER_PATIENT:04X}", "the study is known, and is another patient's"),
+    ]
+
+
 def _code(rejection: Rejection) -> str:
     return f"{rejection.result}, {rejection.source}, {rejection.reason}"
-
-
-def _dicomweb() -> str:
-    return """### DICOMweb
-
-As origin server: STOW-RS, QIDO-RS and WADO-RS of PS3.18 chapter 10; [http.md](http.md) lists the
-routes and [imaging-node.md](imaging-node.md) what may be asked. As user agent, for results:
-`POST {base}/studies` with `multipart/related; type="application/dicom"`, files as they are, 32 MiB
-in a request; the answer is asked for as `application/dicom+json` and read object by object. HTTP
-Basic or bearer authentication, TLS 1.2 or newer.
-
-As user agent, for studies that are fetched: `GET {base}/studies` by StudyInstanceUID,
-AccessionNumber or PatientID, `GET {base}/studies/{study}/instances`, both page by page, and each
-instance by `GET .../instances/{instance}` as
-`multipart/related; type="application/dicom"; transfer-syntax=*`."""
 
 
 _WORKLIST = f"""### Worklist (UPS-RS)
@@ -242,11 +236,11 @@ def _worklist() -> str:
     closed = [(str(each.code), each.reason.replace("_", " ")) for each in Ended]
     return f"""{_WORKLIST}
 
-{_table(("Event Type ID", "event", "attributes"), reports)}
+{table(("Event Type ID", "event", "attributes"), reports)}
 
-{_table(("limit", "value"), limits)}
+{table(("limit", "value"), limits)}
 
-{_table(("code of a connection's end", "why"), [*closed, ("1012", "the service stops")])}"""
+{table(("code of a connection's end", "why"), [*closed, ("1012", "the service stops")])}"""
 
 
 _REPORTS = (
@@ -312,9 +306,9 @@ Every object lies in the study of the image that was read, is encoded in
 {UID(ExplicitVRLittleEndian).name}, and refers to the image. [results.md](results.md) says what each
 holds.
 
-{_table(("object", "SOP class", "Series Number"), series)}
+{table(("object", "SOP class", "Series Number"), series)}
 
-{_table(("attribute", "value"), written)}
+{table(("attribute", "value"), written)}
 
 Taken over from the source where valid there, else empty (type 2) or left out:
 {", ".join(COPIED_FROM_SOURCE)}.
@@ -368,11 +362,11 @@ Secure transport: the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Pro
 on DICOM associations, as server and client, where it is set up. The modified profile (B.13) and the
 retired ones are not claimed.
 
-{_table(("TLS", "what is configured"), _TLS)}
+{table(("TLS", "what is configured"), _TLS)}
 
 Who is turned away is told by the TLS alert or the rejection, and leaves an audit event:
 
-{_table(("turned away", "reason on record"), _TURNED_AWAY)}
+{table(("turned away", "reason on record"), _TURNED_AWAY)}
 
 DICOMweb: TLS 1.2 or newer, too. De-identification: the Basic Application Level Confidentiality
 Profile with options, as [deidentification.md](deidentification.md) states. Access control and
@@ -387,11 +381,11 @@ def _codes() -> str:
 Coding Scheme Designator `{terms.PRIVATE_SCHEME}`, UID `{scheme.CodingSchemeUID}`, for what no
 standard code says:
 
-{_table(("Code Value", "Code Meaning"), own)}"""
+{table(("Code Value", "Code Meaning"), own)}"""
 
 
 def _accepted_classes() -> str:
     classes = [str(context.abstract_syntax) for context in supported_contexts()]
     return f"""## SOP classes accepted as SCP
 
-{_table(("SOP class", "UID"), _uid_rows(classes))}"""
+{table(("SOP class", "UID"), _uid_rows(classes))}"""

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 from http import HTTPStatus
 
@@ -22,7 +23,6 @@ MOST_RESULTS = 1000
 """In one answer; more are had by `offset`."""
 MODALITIES_IN_STUDY = "00080061"
 _DATES = ("DA", "TM")
-_COMPUTED = {MODALITIES_IN_STUDY: "CS"}
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -34,15 +34,34 @@ def key_of(name: str) -> str | None:
     return None if tag is None else f"{tag:08X}"
 
 
-_LEVELS = (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS)
-SEARCHABLE: Mapping[str, str] = {
-    **{
-        f"{tag_for_keyword(keyword):08X}": dictionary_VR(keyword)
-        for level in _LEVELS
-        for keyword in level
-    },
-    **_COMPUTED,
+class Level(IntEnum):
+    """What is searched for."""
+
+    STUDY = 1
+    SERIES = 2
+    INSTANCE = 3
+
+
+KEYWORDS: Mapping[Level, tuple[str, ...]] = {
+    Level.STUDY: (*STUDY_KEYWORDS, "ModalitiesInStudy"),
+    Level.SERIES: SERIES_KEYWORDS,
+    Level.INSTANCE: INSTANCE_KEYWORDS,
 }
+"""By which studies, series and instances are found; each also by those of the levels above."""
+
+
+def _searchable(deepest: Level) -> Mapping[str, str]:
+    """Return value representations by JSON key of what is known at a level."""
+    return {
+        f"{tag_for_keyword(keyword):08X}": dictionary_VR(keyword)
+        for level, keywords in KEYWORDS.items()
+        if level <= deepest
+        for keyword in keywords
+    }
+
+
+_SEARCHABLE = {level: _searchable(level) for level in Level}
+SEARCHABLE = _SEARCHABLE[Level.INSTANCE]
 """Value representation by JSON key of every attribute that can be asked for."""
 
 
@@ -93,8 +112,8 @@ class Search:
         return {condition.key: condition for condition in self.conditions}
 
 
-def read_search(query: QueryParams) -> Search:
-    """Read the query of a search.
+def read_search(query: QueryParams, level: Level) -> Search:
+    """Read the query of a search for what is of a `level`.
 
     Raises:
         Problem: 400, naming what is not understood.
@@ -114,6 +133,12 @@ def read_search(query: QueryParams) -> Search:
                 HTTPStatus.BAD_REQUEST,
                 "The query asks for an attribute that is not searched; the conformance statement "
                 "lists those that are.",
+            )
+        if key not in _SEARCHABLE[level]:
+            raise Problem(
+                HTTPStatus.BAD_REQUEST,
+                f"The query asks for an attribute of a level below that of a {level.name.lower()}; "
+                "search for series or instances by it, or for studies by ModalitiesInStudy.",
             )
         if value:
             conditions.append(_condition(key, value, fuzzy=fuzzy))

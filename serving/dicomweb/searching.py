@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, distinct, func, select
@@ -18,7 +17,7 @@ from serving.archive.header import Attributes
 from serving.archive.patients import patient_of
 from serving.archive.tables import INSTANCES, SERIES, STUDIES
 from serving.dicomweb.context import base_url, runtime_of
-from serving.dicomweb.matching import MODALITIES_IN_STUDY, Search, read_search
+from serving.dicomweb.matching import MODALITIES_IN_STUDY, Level, Search, read_search
 from serving.dicomweb.storing import DICOM_JSON
 from serving.node.access import target_of
 from serving.policy import Target
@@ -28,14 +27,6 @@ _STUDY_UID, _SERIES_UID, _INSTANCE_UID = "0020000D", "0020000E", "00080018"
 _PATIENT_ID, _ISSUER = "00100020", "00100021"
 _ACCESSION, _STUDY_DATE = "00080050", "00080020"
 _PAGE = 500
-
-
-class Level(IntEnum):
-    """What is searched for."""
-
-    STUDY = 1
-    SERIES = 2
-    INSTANCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +54,7 @@ async def search_instances(request: Request) -> Response:
 
 async def _search(request: Request, level: Level) -> Response:
     access = access_of(request)
-    search = read_search(request.query_params)
+    search = read_search(request.query_params, level)
     institution = access.actor.institution or "-"
     finder = Finder(runtime_of(request).archive, institution, base_url(request))
     loop = asyncio.get_running_loop()
@@ -131,7 +122,7 @@ class Finder:
         rows = connection.execution_options(yield_per=_PAGE).execute(query)
         for row in rows:
             attributes = self._attributes(row, level)
-            if MODALITIES_IN_STUDY in search.by_key and level is Level.STUDY:
+            if MODALITIES_IN_STUDY in search.by_key:
                 with self._archive.engine.connect() as other:
                     attributes |= _about_study(other, row)
             if all(condition.matches(attributes) for condition in search.conditions):

@@ -16,13 +16,13 @@ from serving.node.counted import Counted
 from serving.routing import Node, Source
 
 _LOG = logging.getLogger("zhuzhen.node")
-_CONFLICT, _OTHER_PATIENT = 0xC111, 0xC112
+CONFLICT, OTHER_PATIENT = 0xC111, 0xC112
 _STATUS: Mapping[Refusal, int] = {
     Refusal.NOT_UNDERSTOOD: Status.CANNOT_UNDERSTAND,
     Refusal.SYNTAX_NOT_READ: Status.CANNOT_UNDERSTAND,
     Refusal.NOT_AS_ANNOUNCED: Status.SOP_CLASS_MISMATCH,
-    Refusal.CONFLICT: _CONFLICT,
-    Refusal.OTHER_PATIENT: _OTHER_PATIENT,
+    Refusal.CONFLICT: CONFLICT,
+    Refusal.OTHER_PATIENT: OTHER_PATIENT,
     Refusal.OUT_OF_SPACE: Status.OUT_OF_RESOURCES,
 }
 """PS3.4 table B.2-1. Conflicts are among the codes Cxxx that the provider may choose."""

@@ -136,6 +136,10 @@ def test_series_and_instances_are_found(web: DICOMwebClient, study: list[Dataset
     instances = web.search_for_instances(uid, study[0].SeriesInstanceUID)
     assert sorted(each["00200013"]["Value"][0] for each in instances) == [1, 2]
     assert len(web.search_for_instances(uid)) == 3
+    by_study = {"ModalitiesInStudy": "MR", "PatientID": "QIDO-7", "Modality": "CT"}
+    assert [
+        each["0020000E"]["Value"] for each in web.search_for_series(search_filters=by_study)
+    ] == [[study[0].SeriesInstanceUID]]
 
 
 def test_pages_follow_each_other(http: httpx.Client, study: list[Dataset]) -> None:
@@ -198,6 +202,9 @@ def test_pictures_are_rendered(http: httpx.Client, web: DICOMwebClient) -> None:
     [
         ("/dicom-web/studies/1.2.3", 404),
         ("/dicom-web/studies?NoSuchKeyword=1", 400),
+        # Found by nothing, they would all seem not to be there.
+        ("/dicom-web/studies?Modality=CT", 400),
+        ("/dicom-web/series?InstanceNumber=1", 400),
         ("/dicom-web/studies?limit=x", 400),
         ("/dicom-web/studies?StudyDate=yesterday", 400),
         ("/dicom-web/studies/1.2.3/series/1/instances/1/frames/0", 400),
