@@ -1,11 +1,13 @@
 """From the readings of a study to the DICOM objects that tell of them."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pydicom.dataset import Dataset
 
 from models.quiet import quiet_decoders
+from serving.faults import place_of
 from serving.results.capture import build_capture
 from serving.results.equipment import Maker, ResultObject, finish
 from serving.results.identity import ResultKind
@@ -13,6 +15,8 @@ from serving.results.presentation import build_presentation
 from serving.results.read_image import ReadImage
 from serving.results.report import build_report
 from serving.results.segmentation import build_segmentation
+
+_LOG = logging.getLogger("zhuzhen.results")
 
 
 def build_results(
@@ -49,11 +53,29 @@ def build_results(
 
 
 def _on_one_image(image: ReadImage, maker: Maker) -> list[ResultObject]:
-    built = (
-        (ResultKind.SEGMENTATION, build_segmentation(image, maker)),
-        (ResultKind.PRESENTATION, build_presentation(image, maker)),
-        (ResultKind.CAPTURE, build_capture(image, maker)),
-    )
+    built = ((kind, _built(kind, build, image, maker)) for kind, build in _KINDS)
     return [
         finish(kind, dataset, maker, image.source) for kind, dataset in built if dataset is not None
     ]
+
+
+_Build = Callable[[ReadImage, Maker], Dataset | None]
+_KINDS: tuple[tuple[ResultKind, _Build], ...] = (
+    (ResultKind.SEGMENTATION, build_segmentation),
+    (ResultKind.PRESENTATION, build_presentation),
+    (ResultKind.CAPTURE, build_capture),
+)
+
+
+def _built(kind: ResultKind, build: _Build, image: ReadImage, maker: Maker) -> Dataset | None:
+    """Return a result, None where there is none, or where the source does not allow one.
+
+    The report says all of it: a study is not left unread because its images are of a class, or
+    have a header, that one of the other forms cannot be made of.
+    """
+    try:
+        return build(image, maker)
+    except Exception as error:  # noqa: BLE001 - highdicom refuses sources in many ways
+        name = image.source.header.SOPClassUID.name
+        _LOG.warning("No %s was made of an image of %s: %s", kind.value, name, place_of(error))
+        return None

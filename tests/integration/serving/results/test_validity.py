@@ -11,6 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedXAImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    XRayAngiographicImageStorage,
+)
 
 from serving.results import ReadImage, ResultKind, ResultObject, UnreferableSourceError, read_source
 from tests.dicom_samples import PYDICOM_DATA_FILES, PYDICOM_FILES
@@ -142,6 +148,28 @@ def test_results_are_valid_where_the_source_is_not(
     paths = write(tmp_path, *results.values())
 
     assert ResultKind.REPORT in results
+    assert {path.name: iod_errors(path) for path in paths if iod_errors(path)} == {}
+
+
+@needs("dciodvfy")
+@pytest.mark.parametrize(
+    "sop_class",
+    [
+        XRayAngiographicImageStorage,
+        MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+        CTImageStorage,
+        EnhancedXAImageStorage,
+    ],
+)
+@pytest.mark.parametrize("frames", [None, 1, 3])
+def test_what_cannot_be_made_of_an_image_does_not_keep_the_rest_away(
+    tmp_path: Path, sop_class: str, frames: int | None
+) -> None:
+    """highdicom wants a frame of reference of some classes, and functional groups of others."""
+    sent = with_header(PNEUMONIA, SOPClassUID=sop_class, NumberOfFrames=frames)
+    results = results_on(replace(read(PNEUMONIA), source=read_source(sent)))
+    assert {ResultKind.REPORT, ResultKind.CAPTURE} <= results.keys()
+    paths = write(tmp_path, *results.values())
     assert {path.name: iod_errors(path) for path in paths if iod_errors(path)} == {}
 
 
