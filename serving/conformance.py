@@ -204,8 +204,10 @@ As origin server: PS3.18 chapter 11 under `/dicom-web/workitems`, `application/d
 worklist only the institution's own work items are seen. Searching and filters match by equal
 values of attributes at the top level. A work item that comes without Input Readiness State is
 `READY`. The node's own jobs are work items that it has claimed; asking to cancel one is refused
-(409). A job that failed and is tried anew by hand is a new work item, which names the ended one in
-Replaced Procedure Step Sequence (0074,1224); who is subscribed to that is told of it, too.
+(409). Retrieved, they have Input and Output Information Sequence (0040,4021; 0040,4033 in
+0074,1216) with WADO-RS Retrieval Sequence. A job that failed and is tried anew by hand is a new
+work item, which names the ended one in Replaced Procedure Step Sequence (0074,1224); who is
+subscribed to that is told of it, too.
 
 Subscriptions follow the transition table CC.2.3-2 of PS3.4: to one work item, to all
 (`{GLOBAL}`), and to those that match (`{FILTERED}`;

@@ -44,7 +44,8 @@ async def create(request: Request) -> Response:
 async def retrieve(request: Request) -> Response:
     """`GET /dicom-web/workitems/{workitem}`."""
     uid = request.path_params["workitem"]
-    found = await on_worklist(request, lambda worklist: worklist.get(uid))
+    base = base_url(request)
+    found = await on_worklist(request, lambda worklist: worklist.get(uid, base))
     return Response(write_json([found]), media_type=DICOM_JSON)
 
 

@@ -11,7 +11,7 @@ from serving.archive.entries import sealed, text_of, unsealed
 from serving.archive.header import Attributes
 from serving.privacy import Keyring
 from serving.problems import Problem
-from serving.worklist.job_items import jobs_as_items
+from serving.worklist.job_items import find_job_item, jobs_as_items
 from serving.worklist.reports import (
     FILTERED,
     GLOBAL,
@@ -73,13 +73,16 @@ class Worklist:
         reports = [state_report(uid, item), *assignment_reports(uid, item)]
         self._subscriptions.created(uid, item, reports)
 
-    def get(self, uid: str) -> Attributes:
-        """Return a work item without its Transaction UID.
+    def get(self, uid: str, web_base: str) -> Attributes:
+        """Return a work item without its Transaction UID; `web_base` is where DICOMweb is reached.
 
         Raises:
             Problem: 404, there is none.
         """
-        ours = jobs_as_items(self._connection, self._institution).get(uid)
+        row = self._find(uid)
+        if row is not None:
+            return self._told(row)
+        ours = find_job_item(self._connection, self._institution, uid, web_base)
         return ours or self._told(self._require(uid))
 
     def attributes_of(self, uid: str) -> Attributes:
@@ -170,7 +173,7 @@ class Worklist:
             items = self._all()
             self._subscriptions.subscribe_globally(subscriber, items, wanted, locked=locked)
         else:
-            report = state_report(uid, self.get(uid))
+            report = state_report(uid, self.get(uid, ""))
             self._subscriptions.subscribe(subscriber, report, locked=locked)
 
     def unsubscribe(self, uid: str, subscriber: str) -> None:

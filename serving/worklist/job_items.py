@@ -7,7 +7,6 @@ people made.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select
@@ -17,6 +16,7 @@ from serving.archive.header import Attributes
 from serving.archive.tables import STUDIES
 from serving.jobs.tables import JOBS, JobState
 from serving.privacy import Keyring
+from serving.worklist.job_information import information_of, moment_of
 from serving.worklist.reports import (
     PROGRESS,
     READINESS,
@@ -53,14 +53,34 @@ MOST_JOBS = 1000
 
 def jobs_as_items(connection: Connection, institution: str) -> dict[str, Attributes]:
     """Return the institution's jobs as work items by UID, the newest first."""
-    rows = connection.execute(
+    rows = _newest(connection, institution)
+    replaced = _times_replaced(connection, rows)
+    return dict(_item(row, replaced[row.id]) for row in rows)
+
+
+def find_job_item(
+    connection: Connection, institution: str, uid: str, web_base: str
+) -> Attributes | None:
+    """Return a job as a work item, with what it reads and has made; None where it is none.
+
+    `web_base` is where DICOMweb is reached, for the addresses of both.
+    """
+    rows = _newest(connection, institution)
+    replaced = _times_replaced(connection, rows)
+    for row in rows:
+        if uid == _uid_of(row.id, replaced[row.id]):
+            item = _item(row, replaced[row.id])[1]
+            return dict(sorted((item | information_of(connection, row, web_base)).items()))
+    return None
+
+
+def _newest(connection: Connection, institution: str) -> Sequence[Row[Any]]:
+    return connection.execute(
         _jobs()
         .where(JOBS.c.institution == institution, JOBS.c.state != JobState.UNROUTED.value)
         .order_by(JOBS.c.created_at.desc())
         .limit(MOST_JOBS)
     ).all()
-    replaced = _times_replaced(connection, rows)
-    return dict(_item(row, replaced[row.id]) for row in rows)
 
 
 def report_job(connection: Connection, keyring: Keyring, job_id: str) -> None:
@@ -180,10 +200,9 @@ def _item(row: Any, times_replaced: int) -> tuple[str, Attributes]:
 
 def _cancelled(row: Any) -> Attributes:
     """Return the item of Procedure Step Progress Information that says when and why."""
-    moment = datetime.fromtimestamp(row.updated_at, UTC).strftime("%Y%m%d%H%M%S+0000")
     code, meaning = _WHY_DISCONTINUED[row.state]
     found: Attributes = {
-        _CANCELLED_AT: {"vr": "DT", "Value": [moment]},
+        _CANCELLED_AT: {"vr": "DT", "Value": [moment_of(row.updated_at)]},
         REASON_CODES: {
             "vr": "SQ",
             "Value": [

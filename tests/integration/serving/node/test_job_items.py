@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from serving.cli.app import app
 from tests.event_listener import GLOBAL, STATE, listening, subscribe, told, value
 from tests.instance_samples import file_of, instance
 from tests.integration.serving.node.conftest import RunningNode
+from tests.node_bench import radiograph
 
 LABEL, REASON, REPLACED = "00741204", "00741238", "00741224"
 
@@ -45,6 +47,35 @@ def test_the_nodes_own_jobs_are_reported(node: RunningNode, http: httpx.Client, 
     (item,) = http.get(f"/dicom-web/workitems/{uid}").json()
     assert value(item, STATE) == told(reports[2])[1]
     assert http.post(f"/dicom-web/workitems/{uid}/cancelrequest").status_code == 409
+    http.delete(f"/dicom-web/workitems/{GLOBAL}/subscribers/{title}").raise_for_status()
+
+
+def test_a_job_says_what_it_read_and_where_its_results_are(
+    node: RunningNode, http: httpx.Client, title: str
+) -> None:
+    image = radiograph(StudyInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid())
+    stream = BytesIO()
+    image.save_as(stream)
+    subscribe(http, GLOBAL, title)
+    kind = {"Content-Type": "application/dicom"}
+    http.post("/dicom-web/studies", content=stream.getvalue(), headers=kind).raise_for_status()
+    with listening(node.service, title) as connection:
+        reports = [json.loads(connection.recv(60)) for _ in range(3)]
+    assert told(reports[2]) == (1, "COMPLETED")
+    (item,) = http.get(f"/dicom-web/workitems/{value(reports[2], '00001000')}").json()
+    (read,) = item["00404021"]["Value"]
+    assert value(value(read, "00081199"), "00081155") == image.SOPInstanceUID
+    performed = value(item, "00741216")
+    assert value(performed, "00404050") <= value(performed, "00404051")
+    made = performed["00404033"]["Value"]
+    assert len(made) == 2, "a picture and a report, of an image without a finding"
+    for series in (read, *made):
+        assert value(series, "0020000D") == image.StudyInstanceUID
+        place = value(value(series, "0040E025"), "00081190")
+        metadata = http.get(f"{place}/metadata").json()
+        assert [each["00080018"]["Value"] for each in metadata] == [
+            each["00081155"]["Value"] for each in series["00081199"]["Value"]
+        ]
     http.delete(f"/dicom-web/workitems/{GLOBAL}/subscribers/{title}").raise_for_status()
 
 
