@@ -146,7 +146,15 @@ def history(name: Name, as_json: Json = False) -> None:
     with _told_errors():
         from training.registry import Registry, vars_of
 
-        found = Registry(home()).history(name)
+        registry = Registry(home())
+        found = registry.history(name)
+        if not registry.versions(name):
+            raise PackageNotFoundError(
+                f"The registry has no version of {name!r}, so there is nothing to tell. "
+                "`zhuzhen models list` says which models there are, `register` brings one in."
+            )
+    if not found and not as_json:
+        typer.echo(f"Nothing was decided on {name} yet. `zhuzhen models promote {name}` is next.")
     for release in found:
         text = (
             f"{release.at} {release.action} {release.version} by {release.by}\n    {release.gate}"

@@ -296,6 +296,14 @@ def test_decision_that_was_killed_before_it_took_effect_is_made_again(
     assert back.version == ("1.0.0" if killed == "rollback" else "1.1.0")
 
 
+def test_history_of_what_is_not_there_is_told_apart_from_none(home: Path) -> None:
+    status, _, problem = run(release_command.history, "nosuch")
+    assert (status, "no version of 'nosuch'" in problem) == (1, True)
+    register_version(home, "1.0.0", GOOD)
+    status, told, _ = run(release_command.history, NAME)
+    assert (status, "Nothing was decided" in told) == (0, True)
+
+
 def test_history_has_no_end(home: Path) -> None:
     registry = promoted_in_turn(home, 1)
     refused = registry.resolve(NAME, "1.0.0")
