@@ -18,7 +18,14 @@ from serving.doors.describing import described, refusals
 from serving.doors.route import Part, Route
 from serving.identity import accounts, sessions
 from serving.identity.account_records import Account
-from serving.identity.cookies import cookie_of, forget_cookie, set_cookie
+from serving.identity.cookies import (
+    cookie_of,
+    forget_cookie,
+    known_browser_of,
+    set_cookie,
+    set_known_browser,
+)
+from serving.identity.known_browsers import Browser, KnownBrowsers
 from serving.identity.rates import RateLimit, network_of
 from serving.json_body import JsonBody
 from serving.policy import Action, Target
@@ -82,6 +89,7 @@ async def _log_in(request: Request) -> Response:
             given["password"],
             given.get("code"),
             now,
+            _browser(request),
         )
     except accounts.LoginRefusedError as error:
         await _record(guard, request, error.account_id, error.reason)
@@ -95,7 +103,14 @@ async def _log_in(request: Request) -> Response:
     await _record(guard, request, account.id, None)
     response = JSONResponse({**_told(account), "csrf_token": begun.csrf_token})
     set_cookie(response, request.scope, begun.token)
+    known: KnownBrowsers = request.app.state.known_browsers
+    set_known_browser(response, request.scope, known.cookie_for(account.id))
     return response
+
+
+def _browser(request: Request) -> Browser:
+    known: KnownBrowsers = request.app.state.known_browsers
+    return known.browser_with(known_browser_of(request.scope))
 
 
 async def _record(guard: Guard, request: Request, account: str | None, reason: str | None) -> None:
@@ -159,6 +174,7 @@ async def _change_password(request: Request) -> Response:
             given["old"],
             given["new"],
             datetime.now(UTC),
+            _browser(request),
         )
     except accounts.LoginRefusedError as error:
         access.note_result(audit.Outcome.FAILED, error.reason)
@@ -181,6 +197,7 @@ async def _enrol(request: Request) -> Response:
             account,
             given["password"],
             datetime.now(UTC),
+            _browser(request),
         )
     except accounts.LoginRefusedError as error:
         access.note_result(audit.Outcome.FAILED, error.reason)
@@ -243,6 +260,7 @@ def _told(account: Account) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def _open(app: Starlette) -> AsyncIterator[None]:
     app.state.logins = RateLimit(_LOGINS_PER_MINUTE)
+    app.state.known_browsers = KnownBrowsers(app.state.guard.keyring)
     with ThreadPoolExecutor(1, thread_name_prefix="passwords") as app.state.password_checks:
         yield
 

@@ -12,6 +12,7 @@ from models.errors import ZhuzhenError
 from serving.identity import second_factor
 from serving.identity.account_records import Account, BrowserSession
 from serving.identity.errors import NO_INSTITUTION, RequestRefusedError
+from serving.identity.known_browsers import STRANGER, Browser
 from serving.identity.passwords import (
     fits,
     hash_password,
@@ -24,11 +25,12 @@ from serving.policy import Action, Actor, ActorKind, Role
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,62}[a-z0-9]")
 _FREE_FAILURES = 5
-"""Failed logins in a row before an account is locked for a time."""
+"""Failed logins in a row before an account is locked for a time, for strangers."""
 _FIRST_LOCK = timedelta(seconds=30)
 LONGEST_LOCK = timedelta(minutes=15)
-"""Each further failure doubles the time, up to this: nobody guesses at more than 100 a day, and
-nobody is locked out for a day by somebody else's guesses."""
+"""Each further failure doubles the time, up to this: nobody guesses at more than 100 a day. Who
+goes on guessing keeps the lock up, for all browsers in which nobody has logged in to the account.
+"""
 
 
 class AccountError(RequestRefusedError):
@@ -141,8 +143,17 @@ def actor_of(account: Account) -> Actor:
     )
 
 
-def log_in(engine: Engine, name: str, password: str, code: str | None, now: datetime) -> Account:
+def log_in(
+    engine: Engine,
+    name: str,
+    password: str,
+    code: str | None,
+    now: datetime,
+    browser: Browser = STRANGER,
+) -> Account:
     """Return the account whose name, password and code these are; slow, so not on an event loop.
+
+    A lock by the guesses of strangers does not concern a `browser` that the account is known in.
 
     Raises:
         LoginRefusedError: they are not, or the account is locked or closed.
@@ -152,25 +163,29 @@ def log_in(engine: Engine, name: str, password: str, code: str | None, now: date
         query = select(Account).where(Account.name == name.strip().lower()).with_for_update()
         account = session.scalar(query)
         right = fits(account.password_hash if account else None, password)
-        refused = _refusal(account, right, code, now)
+        is_known = account is not None and browser.is_known_to(account.id)
+        refused = _refusal(account, right, code, now, is_known=is_known)
         if refused is None and account is not None:
-            account.failures, account.locked_until = 0, None
+            if not is_known:
+                account.failures, account.locked_until = 0, None
             if is_outdated(account.password_hash):
                 account.password_hash = hash_password(password)
             return account
         if account is not None and refused in ("password", "code"):
-            _count_failure(session, account, now)
+            _count_failure(session, account, now, browser if is_known else STRANGER)
         account_id = account.id if account else None
     raise LoginRefusedError(refused or "unknown", account_id)
 
 
-def _refusal(account: Account | None, right: bool, code: str | None, now: datetime) -> str | None:
+def _refusal(
+    account: Account | None, right: bool, code: str | None, now: datetime, *, is_known: bool
+) -> str | None:
     """Return why a login is refused, None where it is not; marks a code as used."""
     if account is None:
         return "unknown"
     if account.disabled_at is not None:
         return "disabled"
-    if _is_locked(account, now):
+    if not is_known and _is_locked(account, now):
         return "locked"
     if not right:
         return "password"
@@ -184,7 +199,10 @@ def _is_locked(account: Account, now: datetime) -> bool:
     return account.locked_until is not None and now < account.locked_until <= now + LONGEST_LOCK
 
 
-def _count_failure(session: Session, account: Account, now: datetime) -> None:
+def _count_failure(session: Session, account: Account, now: datetime, browser: Browser) -> None:
+    if browser is not STRANGER:
+        browser.failed()
+        return
     # Counted by the database: guesses that are tried at the same time must not count as one.
     account.failures = Account.failures + 1
     session.flush()
@@ -204,21 +222,30 @@ def _use_code(account: Account, code: str, now: datetime) -> bool:
     return step is not None
 
 
-def change_password(engine: Engine, account_id: str, old: str, new: str, now: datetime) -> None:
+def change_password(
+    engine: Engine,
+    account_id: str,
+    old: str,
+    new: str,
+    now: datetime,
+    browser: Browser = STRANGER,
+) -> None:
     """Replace a person's own password and end all sessions.
 
     Raises:
         LoginRefusedError: `old` is not the password, or the account is locked.
         PasswordRefusedError: `new` is too easy to guess.
     """
-    account = _require_password(engine, account_id, old, now)
+    account = _require_password(engine, account_id, old, now, browser)
     require_strength(new, account.name)
     if fits(account.password_hash, new):
         raise AccountError("The new password is the old one; choose another.")
     _set_password(engine, account.id, new, must_change=False)
 
 
-def _require_password(engine: Engine, account_id: str, password: str, now: datetime) -> Account:
+def _require_password(
+    engine: Engine, account_id: str, password: str, now: datetime, browser: Browser
+) -> Account:
     """Return an account whose owner knows the password: a session may be somebody else's by now.
 
     Guesses count as at a login, so that a session that was taken over is no way to the password.
@@ -229,14 +256,15 @@ def _require_password(engine: Engine, account_id: str, password: str, now: datet
     with Session(engine, expire_on_commit=False) as session, session.begin():
         account = session.scalar(select(Account).where(Account.id == account_id).with_for_update())
         right = fits(account.password_hash if account else None, password)
-        if account is not None and _is_locked(account, now):
+        is_known = browser.is_known_to(account_id)
+        if account is not None and not is_known and _is_locked(account, now):
             refused = "locked"
         elif account is not None and right:
             return account
         else:
             refused = "password"
             if account is not None:
-                _count_failure(session, account, now)
+                _count_failure(session, account, now, browser if is_known else STRANGER)
     raise LoginRefusedError(refused, account_id)
 
 
@@ -273,14 +301,16 @@ def disable_account(engine: Engine, name: str, now: datetime) -> Account:
     return account
 
 
-def enrol_second_factor(engine: Engine, account_id: str, password: str, now: datetime) -> str:
+def enrol_second_factor(
+    engine: Engine, account_id: str, password: str, now: datetime, browser: Browser = STRANGER
+) -> str:
     """Give an account a new secret and return its URI; it counts once a code confirmed it.
 
     Raises:
         LoginRefusedError: it is not the password, or the account is locked.
         AccountError: the account has a second factor already.
     """
-    account = _require_password(engine, account_id, password, now)
+    account = _require_password(engine, account_id, password, now, browser)
     if account.totp_confirmed:
         raise AccountError(
             "The account has a second factor already; an administrator can take it off first."
