@@ -9,6 +9,7 @@ from serving.jobs.listing import JobLine, list_jobs, retry_job, show_job, study_
 from serving.node.access import study_target
 from serving.policy import Action, Target
 from serving.records import writing
+from serving.routing import read_node
 
 
 def list_all(state: str | None, limit: int) -> list[JobLine]:
@@ -40,13 +41,15 @@ def retry_one(job_id: str) -> list[str]:
 
     Raises:
         JobNotFoundError: there is no such job.
-        NotRetriableError: nothing of it failed.
+        NotRetriableError: nothing of it failed, or no rule fits it.
+        NodeFileError: `node.yaml` cannot be used.
         NotPermittedError: the policy does not allow it.
     """
+    node = read_node()
     with open_guard() as guard:
         _permit(guard, "jobs.retry", Action.RETRY_JOBS, job_id)
         with writing(guard.engine) as connection:
-            return retry_job(connection, guard.keyring, job_id)
+            return retry_job(connection, guard.keyring, node, job_id)
 
 
 def _permit(guard: Guard, operation: str, action: Action, job_id: str) -> None:

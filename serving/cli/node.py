@@ -46,15 +46,15 @@ def list_them(
         for line in lines:
             typer.echo(write_json(asdict(line)))
         return
-    whole = [Column(name, no_wrap=True) for name in ("job", "created", "priority", "state")]
-    folded = [Column(name, overflow="fold") for name in ("source", "deliveries", "why")]
+    whole = [Column(name, no_wrap=True) for name in ("job", "priority", "state")]
+    folded = [Column(name, overflow="fold") for name in ("created", "source", "deliveries", "why")]
     table = Table(*whole, *folded)
     for line in lines:
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.created_at))
         sent = ", ".join(f"{name}: {found}" for name, found in line.deliveries.items())
         why = [f"{name}: {reason}" for name, reason in line.undelivered.items()]
         told = " | ".join(filter(None, (line.reason, *why)))
-        table.add_row(line.id, created, line.priority, line.state, line.source, sent or "-", told)
+        table.add_row(line.id, line.priority, line.state, created, line.source, sent or "-", told)
     console_for_people().print(table)
 
 
@@ -78,7 +78,7 @@ def show(job: JobId, json: Json = False) -> None:
 
 @jobs_app.command("retry")
 def retry(job: JobId, json: Json = False) -> None:
-    """Try anew what failed of a job: reading it, or delivering its results."""
+    """Try anew what failed of a job: reading, delivering, or finding a rule that fits it."""
     from serving.cli.job_orders import retry_one
 
     for each in retry_one(job):

@@ -5,13 +5,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
 from models.errors import ZhuzhenError
 from serving.archive.tables import STUDIES
-from serving.jobs.planning import Plan
+from serving.jobs.planning import Plan, make_plan
 from serving.jobs.tables import DELIVERIES, JOBS, PRE_READS, DeliveryState, JobState
 from serving.privacy import Keyring
+from serving.routing import Node
 from serving.worklist.job_items import replace_job_item, report_job
 
 _ON_LIST = "dead"
@@ -27,7 +28,7 @@ class JobStateError(ZhuzhenError, ValueError):
 
 
 class NotRetriableError(ZhuzhenError, ValueError):
-    """The job did not fail, so there is nothing to retry."""
+    """The job did not fail, and was routed or cannot be: there is nothing to retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +123,23 @@ def study_of(connection: Connection, job_id: str) -> int:
 
 
 def retry_job(
-    connection: Connection, keyring: Keyring, job_id: str, now: float | None = None
+    connection: Connection, keyring: Keyring, node: Node, job_id: str, now: float | None = None
 ) -> list[str]:
-    """Queue anew what of a job failed; return what that is. The worker takes it up by itself.
+    """Queue anew what of a job failed, or fits a rule of `node` now; return what that is.
 
-    A job that is read anew is a new work item; see `serving.worklist.job_items`.
+    The worker takes it up by itself. A job that is read anew is a new work item; see
+    `serving.worklist.job_items`.
 
     Raises:
         JobNotFoundError: there is no such job.
-        NotRetriableError: nothing of it failed.
+        NotRetriableError: nothing of it failed, or no rule fits it.
     """
     moment = time.time() if now is None else now
     job = _find(connection, job_id)
     retried = []
+    if job.state == JobState.UNROUTED.value:
+        _route_anew(connection, keyring, node, job, moment)
+        retried.append(job_id)
     if job.state == JobState.FAILED.value:
         _read_anew(connection, keyring, job_id, moment)
         retried.append(job_id)
@@ -142,9 +147,42 @@ def retry_job(
     if not retried:
         raise NotRetriableError(
             f"Job {job_id} is {job.state} and none of its deliveries failed; only what is on the "
-            "dead-letter list (`zhuzhen jobs list --state dead`) can be retried."
+            "dead-letter list (`zhuzhen jobs list --state dead`) or unrouted can be retried."
         )
     return retried
+
+
+def _route_anew(
+    connection: Connection, keyring: Keyring, node: Node, job: Any, moment: float
+) -> None:
+    newest = connection.execute(
+        select(func.max(JOBS.c.version)).where(JOBS.c.study_id == job.study_id)
+    ).scalar_one()
+    if newest != job.version:
+        raise NotRetriableError(
+            f"More of the study came after job {job.id}; its version {newest} is the one to retry."
+        )
+    plan = make_plan(connection, keyring, node, job.study_id)
+    if not plan.readings:
+        why = " | ".join(plan.why_not)
+        raise NotRetriableError(
+            f"Still no rule of node.yaml fits job {job.id}: {why}. `zhuzhen route explain` helps "
+            "to write one."
+        )
+    connection.execute(
+        JOBS.update()
+        .where(JOBS.c.id == job.id)
+        .values(
+            plan=plan.to_json(),
+            urgent=plan.urgent or job.urgent,
+            state=JobState.QUEUED.value,
+            attempt=JOBS.c.attempt + 1,
+            enqueued_attempt=0,
+            reason="",
+            updated_at=moment,
+        )
+    )
+    report_job(connection, keyring, job.id)
 
 
 def _read_anew(connection: Connection, keyring: Keyring, job_id: str, moment: float) -> None:

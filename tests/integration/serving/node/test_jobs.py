@@ -17,8 +17,10 @@ from models.errors import ZhuzhenError
 from serving.check import State
 from serving.cli.app import app
 from serving.doctor import examine
-from serving.jobs.listing import list_jobs, retry_job, show_job
+from serving.jobs.listing import NotRetriableError, list_jobs, retry_job, show_job
 from serving.jobs.tables import JOBS
+from serving.routing import Node
+from serving.routing.node_file import parse_node
 from serving.worklist.reports import PROGRESS, REASON, STATE
 from tests.node_bench import NODE, AwayError, Bench, eventually, radiograph
 
@@ -62,13 +64,24 @@ def test_an_expected_count_needs_no_quiet_time(bench: Bench) -> None:
     assert job.source == "counted"
 
 
-def test_what_no_rule_fits_is_listed_and_not_run(bench: Bench) -> None:
-    with bench.worker():
+def test_what_no_rule_fits_is_listed_and_run_once_one_does(bench: Bench) -> None:
+    with bench.worker() as worker:
         bench.receive(radiograph(StudyInstanceUID=generate_uid(), Modality="US"), "quick")
         (job,) = bench.settled(1)
-    assert job.state == "unrouted"
-    assert "modality is US" in job.reason
-    assert bench.current() == []
+        assert job.state == "unrouted"
+        assert "modality is US" in job.reason
+        assert bench.current() == []
+        # Somebody writes the rule: the study need not be sent again.
+        with bench.engine.begin() as connection, pytest.raises(NotRetriableError, match="is US"):
+            retry_job(connection, bench.archive.keyring, parse_node(NODE), job.id)
+        wider = parse_node(NODE.replace("[CR]", "[CR, US]"))
+        with bench.engine.begin() as connection:
+            assert retry_job(connection, bench.archive.keyring, wider, job.id) == [job.id]
+        assert [item[STATE]["Value"] for item in bench.work_items({})] == [["SCHEDULED"]]
+        worker.wake()
+        (job,) = bench.settled(1)
+    assert (job.state, job.deliveries) == ("done", {"pacs": "done"})
+    assert bench.current() == [1]
 
 
 def test_a_destination_that_was_away_gets_everything_once(bench: Bench) -> None:
@@ -94,7 +107,7 @@ def test_what_cannot_heal_is_on_the_dead_letter_list_and_can_be_retried(bench: B
         assert bench.pacs.sends == 1
         undelivered = next(job for job in dead if job.state == "done")
         with bench.engine.begin() as connection:
-            retry_job(connection, bench.archive.keyring, undelivered.id)
+            retry_job(connection, bench.archive.keyring, Node(), undelivered.id)
         worker.wake()
         bench.settled(2)
     assert [job.state for job in list_jobs(bench.engine, "dead")] == ["failed"]

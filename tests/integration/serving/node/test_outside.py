@@ -24,6 +24,7 @@ from serving.persons.person import Person
 from serving.policy import Actor, ActorKind, Role
 from serving.privacy import pseudonym_of
 from serving.privacy.consents import Agreement, Consents
+from serving.routing import Node
 from tests.dicom_validators import iod_errors, needs
 from tests.guards import MemoryRecorder, OneKey
 from tests.node_bench import AwayError, Bench, radiograph
@@ -133,7 +134,7 @@ def test_burnt_in_text_is_refused_until_somebody_says_where(bench: Bench) -> Non
     )
     assert "Burned In Annotation" in told
     with bench.engine.begin() as connection:
-        retry_job(connection, bench.archive.keyring, job.id)
+        retry_job(connection, bench.archive.keyring, Node(), job.id)
     mask = f"send: [images], masks: [{{modality: CR, rows: {image.Rows}, columns: {image.Columns}, "
     mask += "regions: [[0, 0, 300, 80]]}]"
     university = destination_of({"name": "university", "to": "folder:out"}, bench.home)
@@ -197,7 +198,7 @@ def test_nothing_leaves_that_was_not_consented_to(bench: Bench) -> None:
 
         given = consents.give(patient, "local", Agreement(Purpose.RESEARCH, "A-1"), "account:1")
         with bench.engine.begin() as connection:
-            retry_job(connection, bench.archive.keyring, job.id)
+            retry_job(connection, bench.archive.keyring, Node(), job.id)
         (job,) = bench.settled(1)
         assert job.deliveries["university"] == "done"
         assert left() == 1

@@ -8,6 +8,7 @@ from pydicom.uid import generate_uid
 
 from serving.jobs.listing import JobLine, list_jobs, retry_job, show_job
 from serving.node.senders import open_senders
+from serving.routing import Node
 from serving.routing.node_file import parse_node
 from tests.node_bench import Bench, eventually, radiograph
 from tests.orthanc import free_port, needs_orthanc, running_orthanc
@@ -58,7 +59,7 @@ def test_what_waited_for_a_pacs_arrives_once_when_it_is_back(bench: Bench, tmp_p
             # The dead letters are sent again by hand; the others go by themselves.
             for job in list_jobs(bench.engine, "dead"):
                 with bench.engine.begin() as connection:
-                    retry_job(connection, bench.archive.keyring, job.id)
+                    retry_job(connection, bench.archive.keyring, Node(), job.id)
             worker.wake()
             jobs = bench.settled(STUDIES, seconds=180)
             assert {state for job in jobs for state in job.deliveries.values()} == {"done"}
