@@ -24,7 +24,7 @@ from serving.fetching.dimse import FIND, GET, MOST_CLASSES, MOVE, UIDS_AT_ONCE
 from serving.node.storing import CONFLICT, OTHER_PATIENT
 from serving.peers import Peer
 from serving.results import terms
-from serving.results.equipment import MANUFACTURER, SERIES_DESCRIPTION, SERIES_NUMBERS
+from serving.results.equipment import MANUFACTURER, SERIES_DESCRIPTIONS, SERIES_NUMBERS
 from serving.results.identity import ResultKind
 from serving.results.source import COPIED_FROM_SOURCE
 from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -287,7 +287,12 @@ _REPORTS = (
 
 def _results() -> str:
     series = [
-        (kind.value, UID(RESULT_CLASSES[kind]).name, str(SERIES_NUMBERS[kind]))
+        (
+            kind.value,
+            UID(RESULT_CLASSES[kind]).name,
+            str(SERIES_NUMBERS[kind]),
+            SERIES_DESCRIPTIONS[kind],
+        )
         for kind in RESULT_CLASSES
     ]
     written = (
@@ -295,7 +300,6 @@ def _results() -> str:
         ("Manufacturer's Model Name (0008,1090)", "name of the model package"),
         ("Software Versions (0018,1020)", "ours, and name and version of the package"),
         ("Device Serial Number (0018,1000)", "first 20 characters of the package's digest"),
-        ("Series Description (0008,103E)", f"`{SERIES_DESCRIPTION}`"),
         (
             "SOP and Series Instance UID",
             "`2.25.` and a name-based UUID of source instances, package digest and kind",
@@ -308,7 +312,7 @@ Every object lies in the study of the image that was read, is encoded in
 {UID(ExplicitVRLittleEndian).name}, and refers to the image. [results.md](results.md) says what each
 holds.
 
-{table(("object", "SOP class", "Series Number"), series)}
+{table(("object", "SOP class", "Series Number", "Series Description"), series)}
 
 {table(("attribute", "value"), written)}
 

@@ -22,8 +22,13 @@ SERIES_NUMBERS = {
     ResultKind.CAPTURE: 9104,
 }
 """Series Number (0020,0011): far above what modalities count to, so that results sort last."""
-SERIES_DESCRIPTION = "AI pre-read - NOT FOR PRIMARY DIAGNOSIS"
-"""Series Description (0008,103E), 64 characters at most: what a worklist shows of a series."""
+SERIES_DESCRIPTIONS = {
+    ResultKind.REPORT: "AI pre-read, report - NOT FOR PRIMARY DIAGNOSIS",
+    ResultKind.SEGMENTATION: "AI pre-read, regions - NOT FOR PRIMARY DIAGNOSIS",
+    ResultKind.PRESENTATION: "AI pre-read, outlines - NOT FOR PRIMARY DIAGNOSIS",
+    ResultKind.CAPTURE: "AI pre-read, picture - NOT FOR PRIMARY DIAGNOSIS",
+}
+"""Series Description (0008,103E), 64 characters at most: what a list shows of a series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class ResultObject:
 def finish(kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage) -> ResultObject:
     """Give `dataset` its last attributes and encode it; the same input gives the same bytes."""
     _set_moments(dataset, maker.created)
-    dataset.SeriesDescription = SERIES_DESCRIPTION
+    dataset.SeriesDescription = SERIES_DESCRIPTIONS[kind]
     # The same patient and study in every object of the study, whatever highdicom copies for it.
     for keyword in PATIENT_AND_STUDY:
         if keyword in source.header and keyword not in dataset:

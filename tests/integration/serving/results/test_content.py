@@ -86,6 +86,14 @@ def test_results_lie_in_the_patients_study_and_refer_to_the_image() -> None:
         assert "NOT FOR PRIMARY DIAGNOSIS" in dataset.SeriesDescription
 
 
+def test_a_list_of_series_tells_them_apart_and_what_they_are_not_for() -> None:
+    described = {
+        dataset_of(each).SeriesDescription for each in results_on(read(PNEUMONIA)).values()
+    }
+    assert len(described) == 4
+    assert all("NOT FOR PRIMARY DIAGNOSIS" in each and len(each) <= 64 for each in described)
+
+
 def test_report_says_finding_probability_model_and_regions() -> None:
     image = read(PNEUMONIA)
     [finding] = image.pre_read.findings
