@@ -143,7 +143,7 @@ def test_table_becomes_a_manifest_with_features_and_survival(tmp_path: Path) -> 
     assert manifest.ages_years().tolist() == [61.0, 40.5, 33.0]
     assert manifest.sexes().tolist() == ["F", "M", "M"]
     assert manifest.sites().tolist() == ["here"] * 3
-    assert manifest.fact("visit") == ["first", "second", 3.0]
+    assert manifest.fact("visit") == ["first", "second", "3"]
     assert [s.features for s in manifest] == [
         (120.0, 15.0, "yes"),
         (None, 20.0, "no"),
