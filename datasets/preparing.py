@@ -166,6 +166,9 @@ def _reduce(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with Image.open(source) as image:
+            if (image.size, image.format) == ((SIDE_PX, SIDE_PX), "JPEG"):
+                shutil.copyfile(source, target)
+                return
             colours = image if image.mode in ("L", "RGB") else image.convert("L")
             colours.resize((SIDE_PX, SIDE_PX)).save(target, "JPEG", quality=_QUALITY)
     except (OSError, ValueError) as error:
