@@ -66,7 +66,7 @@ def run(config: TrainConfig, places: Places, watch: Watch, team: Team = ALONE) -
     # The others find the images decoded.
     team.wait()
     root, made_of = places.packages / config.name / config.version, _tags(config, study)
-    require_free(root, places.home, made_of)
+    require_free(root, places.home, made_of, watch)
     folder = _run_folder(config, study, places.home)
     # Not in MLflow: it names samples. What reviewers said of one stands in it, too.
     write_manifest(study.manifest, folder / "manifest.parquet")

@@ -167,6 +167,14 @@ class Registry:
         store.set_alias(registered.name, alias, meant)
         return folder
 
+    def require_place(self, registered: Registered) -> None:
+        """Make sure that the local store can hold `registered`, before anything is decided.
+
+        Raises:
+            PackageTamperedError: it has another package of that version, such as a released one.
+        """
+        _intact(registered)
+
     def promote(self, registered: Registered, gate: str, by: str | None = None) -> Release:
         """Make `registered` the champion; what was champion can be rolled back to."""
         before = self.champion(registered.name)
@@ -315,8 +323,9 @@ def _require_same(root: Path, registered: Registered) -> None:
     if found != registered.digest:
         raise PackageTamperedError(
             f"{registered.name} {registered.version} has the digest {found}, registered was "
-            f"{registered.digest}: it is not the package that was trained. It is not used; train "
-            "it again under a new version."
+            f"{registered.digest}: it is not the package that was trained, and a version is one "
+            "package. It is not used; train it again under a new version (a file with "
+            f"`extends: {registered.name}` and `version: ...` is enough)."
         )
 
 

@@ -113,6 +113,8 @@ def promote(
 
         registry = Registry(home())
         registered = registry.resolve(name, version)
+        if not no_pull:
+            registry.require_place(registered)
         verdicts = _judged(registry, registered)
         passed = all(verdict.passed for verdict in verdicts)
         if not passed:

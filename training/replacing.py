@@ -12,16 +12,18 @@ from typing import Any
 from models import store
 from models.errors import DataError
 from models.package import EVALUATION
+from training.loop import Watch
 from training.registry import Registry
 
 
-def require_free(root: Path, home: Path, made_of: Mapping[str, Any]) -> None:
+def require_free(root: Path, home: Path, made_of: Mapping[str, Any], watch: Watch) -> None:
     """Refuse to train a package for `root` that could not take its place there.
 
     Args:
         root: `<name>/<version>` below the folder that gets the package.
         home: `ZHUZHEN_HOME`.
         made_of: digests of what the package is to be made of, by the names that runs have as tags.
+        watch: is told where the package can only be made for comparison.
 
     Raises:
         DataError: the version is released, or used, and was made of something else.
@@ -42,6 +44,11 @@ def require_free(root: Path, home: Path, made_of: Mapping[str, Any]) -> None:
                 f"one a version of its own: a file with `extends: {name}` and `version: ...` is "
                 "enough."
             )
+    if released.exists() and root.resolve().is_relative_to((home / "models").resolve()):
+        watch.stage(
+            f"{name} {version} is released: what is made now can be compared with it, but takes "
+            "its place only where it is the same to the byte. Raise `version` for a new one"
+        )
 
 
 def is_used(name: str, version: str, home: Path) -> bool:

@@ -48,7 +48,7 @@ def run_table(config: TableConfig, places: Places, watch: Watch) -> ModelPackage
     people = read_people(config, places.data)
     require_complete(config.name, config.version, config.package, people.spec)
     root, made_of = places.packages / config.name / config.version, _tags(config, people)
-    require_free(root, places.home, made_of)
+    require_free(root, places.home, made_of, watch)
     digest = config_digest(config).removeprefix("sha256:")[:12]
     folder = places.home / "training" / f"{config.name}-{config.version}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)

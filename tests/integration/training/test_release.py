@@ -221,6 +221,11 @@ def test_store_with_another_package_of_that_version_is_left_alone(home: Path) ->
             target.write_bytes(path.read_bytes())
     with pytest.raises(PackageTamperedError, match="not the package that was trained"):
         registry.pull(registry.resolve(NAME, "1.0.1"), store.CHAMPION)
+    # Nor is it promoted in the registry, where the service could not follow.
+    status, _, problem = run(release_command.promote, NAME)
+    assert (status, "a version is one package" in problem) == (1, True)
+    assert registry.champion(NAME) is None
+    assert registry.history(NAME) == []
 
 
 def test_package_that_was_changed_in_the_store_is_pulled_again(home: Path) -> None:

@@ -17,6 +17,7 @@ from tests.toy_people import write_toy_people
 from tests.training_samples import Quiet
 from training.config import load_any_config
 from training.pipeline import Places
+from training.registry import Registry
 from training.tables.config import TableConfig
 from training.tables.people import read_people
 from training.tables.pipeline import run_table
@@ -195,3 +196,17 @@ def test_version_that_is_used_is_not_written_over(
     assert "toy-risk 0.1.0 is used already and was made of another manifest" in refused.stderr
     kept = ModelPackage.load(tmp_path / "home" / "models" / "toy-risk" / "0.1.0")
     assert kept.reference_to.digest == second["digest"]
+
+
+def test_training_a_released_version_again_says_that_it_is_for_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZHUZHEN_HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["train", "coronary-disease", "--json"])
+    assert done.exit_code == 0, done.output
+    assert "1.0.2 is released: what is made now can be compared" in " ".join(done.stderr.split())
+    digest = json.loads(done.stdout)["digest"]
+    done = CliRunner().invoke(app, ["models", "promote", "coronary-disease"])
+    assert done.exit_code == 1
+    assert f"registered was {digest}" in " ".join(done.stderr.split())
+    assert Registry(tmp_path).champion("coronary-disease") is None
