@@ -6,7 +6,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +24,8 @@ class PostgresServer:
 
     folder: Path
     bin: Path
+    start: Callable[[], None]
+    """Starts it anew, where it went down by itself."""
 
     def conninfo(self, database: str) -> str:
         """Address for psycopg."""
@@ -70,6 +72,32 @@ def running_postgresql(
     user = _server_user()
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
+    run = _runner(folder, user)
+    place = data or folder / "data"
+    if data is not None and user is not None:
+        data.mkdir()
+        os.chown(data, user.pw_uid, user.pw_gid)
+    where = ("-D", str(place), *(("-X", str(folder / "wal")) if log_elsewhere else ()))
+    fsync = "on" if durable else "off"
+    options = f"-k {folder} -c listen_addresses= -c fsync={fsync} -c max_connections=100"
+    try:
+        run(str(programs / "initdb"), *where, "-U", "zhuzhen", "-A", "trust", "-E", "UTF8", "-N")
+        log = str(folder / "log")
+
+        def start() -> None:
+            run(str(programs / "pg_ctl"), "-D", str(place), "-l", log, "-w", "-o", options, "start")
+
+        start()
+        try:
+            yield PostgresServer(folder, programs, start)
+        finally:
+            run(str(programs / "pg_ctl"), "-D", str(place), "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runner(folder: Path, user: pwd.struct_passwd | None) -> Callable[..., None]:
+    """Return what runs a program of PostgreSQL in `folder`, as `user`."""
 
     def run(*command: str) -> None:
         subprocess.run(
@@ -83,23 +111,7 @@ def running_postgresql(
             extra_groups=None if user is None else [],
         )
 
-    place = data or folder / "data"
-    if data is not None and user is not None:
-        data.mkdir()
-        os.chown(data, user.pw_uid, user.pw_gid)
-    where = ("-D", str(place), *(("-X", str(folder / "wal")) if log_elsewhere else ()))
-    fsync = "on" if durable else "off"
-    options = f"-k {folder} -c listen_addresses= -c fsync={fsync} -c max_connections=100"
-    try:
-        run(str(programs / "initdb"), *where, "-U", "zhuzhen", "-A", "trust", "-E", "UTF8", "-N")
-        log = str(folder / "log")
-        run(str(programs / "pg_ctl"), "-D", str(place), "-l", log, "-w", "-o", options, "start")
-        try:
-            yield PostgresServer(folder, programs)
-        finally:
-            run(str(programs / "pg_ctl"), "-D", str(place), "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return run
 
 
 def _server_user() -> pwd.struct_passwd | None:

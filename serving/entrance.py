@@ -4,6 +4,7 @@ import logging
 import time
 from http import HTTPStatus
 
+from sqlalchemy.exc import OperationalError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,9 +14,10 @@ from serving.audit import Outcome
 from serving.cross_origin import CrossOrigin, Headers, headers_for, preflight
 from serving.doors.route import Route
 from serving.doors.table import Found, RouteTable
+from serving.faults import place_of
 from serving.metrics import count_request
 from serving.names import Names, require_protected
-from serving.problems import MEDIA_TYPE, Problem
+from serving.problems import MEDIA_TYPE, Problem, database_away
 from serving.slow_bodies import GOES_ON
 from serving.sockets import Opening, as_request
 from serving.tracing import Stage
@@ -98,6 +100,9 @@ class Entrance:
             await self._app(scope, receive, opening)
         except Problem as problem:
             await answer.fail(problem, request, receive)
+        except OperationalError as error:
+            _LOG.error("The database cannot be used: %s", place_of(error))
+            await answer.fail(database_away(), request, receive)
         finally:
             if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
                 _record(request, label, True, answer.status, time.perf_counter() - started)
@@ -138,6 +143,9 @@ class Entrance:
             answer.leave()
         except Problem as problem:
             await answer.fail(problem, scope, receive)
+        except OperationalError as error:
+            _LOG.error("The database cannot be used: %s", place_of(error))
+            await answer.fail(database_away(), scope, receive)
         except Exception:  # noqa: BLE001 - the promise holds for what nobody foresaw, too
             # The service goes on, the sender learns nothing of the inside; the log has the trace,
             # which holds code and no input.

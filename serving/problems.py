@@ -73,3 +73,13 @@ def too_many(wait_s: float) -> Problem:
         f"There were more requests than are taken in a minute; send the next in {after} s.",
         {"Retry-After": after},
     )
+
+
+def database_away() -> Problem:
+    """Return what is answered while the database cannot be used."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database cannot be used now: it is away, or its disk is full. Send the request again "
+        "later; the operator has to see to the database and its disk. / "
+        "数据库暂不可用（无法连接或磁盘已满），请稍后重试；运维人员需检查数据库及其磁盘。",
+    )

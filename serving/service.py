@@ -8,11 +8,13 @@ error has one shape.
 
 import contextlib
 import gc
+import logging
 import os
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 import bentoml
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,14 +25,16 @@ from serving.access import POST
 from serving.cross_origin import CrossOrigin
 from serving.doors.parts import PARTS, ROUTES, TABLE
 from serving.entrance import Entrance
+from serving.faults import place_of
 from serving.identity.errors import RequestRefusedError
 from serving.identity.institutions import names_of_institutions
 from serving.names import Names
-from serving.problems import Problem
+from serving.problems import Problem, database_away
 from serving.settings import Settings
 from serving.sockets import endpoint_of
 from serving.watching import watching
 
+_LOG = logging.getLogger("zhuzhen.entrance")
 _TIMEOUT_S = 420
 """Longer than a body may take to arrive and 64 images to be read; BentoML cuts off what is longer,
 and keeps a timer for each request until then."""
@@ -40,6 +44,11 @@ async def _tell(request: Request, problem: Exception) -> Response:
     if not isinstance(problem, Problem):
         raise problem
     return problem.response(request.url.path)
+
+
+async def _tell_database_away(request: Request, error: Exception) -> Response:
+    _LOG.error("The database cannot be used: %s", place_of(error))
+    return database_away().response(request.url.path)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
@@ -82,7 +91,11 @@ _APP = Starlette(
         for route in ROUTES
         if route.socket is not None
     ],
-    exception_handlers={Problem: _tell, RequestRefusedError: _refuse},
+    exception_handlers={
+        Problem: _tell,
+        RequestRefusedError: _refuse,
+        OperationalError: _tell_database_away,
+    },
     lifespan=_open,
 )
 

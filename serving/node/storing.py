@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from sqlalchemy.exc import OperationalError
+
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
 from serving.archive.archive import Announced, Kept
 from serving.archive.header import Attributes
@@ -11,6 +13,7 @@ from serving.audit import AuditUnavailableError
 from serving.dimse.association import TryLaterError
 from serving.dimse.command import Status
 from serving.dimse.reception import Answer, Incoming, Intake, Peer
+from serving.faults import place_of
 from serving.metrics import count_instance
 from serving.node.counted import Counted
 from serving.routing import Node, Source
@@ -163,6 +166,9 @@ class InstanceIntake:
         except AuditUnavailableError as error:
             # It would lie in quarantine now, which could not be recorded.
             return Answer(Status.OUT_OF_RESOURCES, str(error))
+        except OperationalError as error:
+            _LOG.error("The database cannot be used: %s", place_of(error))
+            return Answer(Status.OUT_OF_RESOURCES, "The index cannot be used now; send it again")
         is_new = receipt.kept is Kept.NEW
         self._came(self._source, receipt.kept.value, receipt.header.study_uid if is_new else None)
         return Answer(Status.SUCCESS)

@@ -222,6 +222,10 @@ def command(ward: Ward, image: bytes) -> None:
     operate("route", "explain", path)
     operate("dicom", "send", ward.pacs.dimse, path)
     ward.did(OPERATOR, "cli:predict", "cli:route.explain", f"cli:dicom.send:{ward.pacs.dimse}")
+    newest = json.loads(operate("node", "quarantine", "--json").splitlines()[0])["id"]
+    operate("node", "save-quarantined", str(newest), str(ward.folder / "saved.dcm"))
+    operate("node", "discard-quarantined", str(newest))
+    ward.did(OPERATOR, "cli:node.save-quarantined", "cli:node.discard-quarantined")
     operate("person", "hold", *WHOSE, "--reason", "court-17")
     hold = json.loads(operate("person", "holds", "--json").splitlines()[0])["id"]
     operate("person", "lift", str(hold))

@@ -14,11 +14,12 @@ from pathlib import Path
 from unittest import mock
 
 import httpx
+import psycopg
 import pytest
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
-from benchmarks.postgresql import find_postgresql, running_postgresql
+from benchmarks.postgresql import PostgresServer, find_postgresql, running_postgresql
 from serving.cli.app import app
 from tests.broken_instances import send_store
 from tests.instance_samples import encoded, instance
@@ -35,6 +36,7 @@ OUT_OF_RESOURCES = 0xA700
 class Cramped:
     """A node whose database has a small disk."""
 
+    server: PostgresServer
     node: RunningNode
     disk: SmallDisk
     client: httpx.Client
@@ -69,7 +71,7 @@ def cramped(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cramped]
         home.mkdir()
         node = stack.enter_context(running_node(home, tmp_path / "log"))
         client = stack.enter_context(node.client())
-        yield Cramped(node, disk, client)
+        yield Cramped(server, node, disk, client)
         disk.clear()
 
 
@@ -114,3 +116,54 @@ def test_what_cannot_be_recorded_is_not_done_and_goes_on_with_space(cramped: Cra
     done = CliRunner().invoke(app, ["audit", "verify"])
     assert done.exit_code == 0, done.output
     assert "fault of this program" not in cramped.node.log.read_text()
+
+
+def is_up(server: PostgresServer) -> bool:
+    try:
+        psycopg.connect(server.conninfo("postgres")).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def write_log(server: PostgresServer) -> None:
+    """Fill PostgreSQL's write-ahead log, for which it ends itself where there is no space."""
+    with psycopg.connect(server.conninfo("postgres"), autocommit=True) as own:
+        while True:
+            own.execute("SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000))")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cramped", [False], ids=["tables and log"], indirect=True)
+def test_a_server_that_went_down_for_want_of_space_is_found_again(cramped: Cramped) -> None:
+    before = instance()
+    with send_store(cramped.node.dimse_port, "MODALITY") as store:
+        assert store(before, encoded(before)) == 0
+    cramped.disk.fill()
+    with pytest.raises(psycopg.OperationalError):
+        write_log(cramped.server)
+    eventually(lambda: not is_up(cramped.server))
+    for path in ("/dicom-web/studies", "/v1/institutions", "/v1/session"):
+        answer = cramped.client.get(path)
+        assert answer.status_code == 503
+        assert "see to the database and its disk" in answer.json()["detail"]
+    assert cramped.recognize().status_code == 503
+    association = send_store(cramped.node.dimse_port, "MODALITY")
+    with pytest.raises(ConnectionRefusedError), association:
+        pass
+    assert cramped.client.get("/livez").status_code == 200
+
+    cramped.disk.clear()
+    # Whoever looks after the server has it started again; nobody does so with this service.
+    if not is_up(cramped.server):
+        cramped.server.start()
+    eventually(lambda: cramped.recognize().status_code == 200)
+    after = instance()
+    with send_store(cramped.node.dimse_port, "MODALITY") as store:
+        assert store(after, encoded(after)) == 0
+    assert all(cramped.holds(each) for each in (before, after))
+    modality = Modality(cramped.node.dimse_port, 1)
+    modality.send(1, random.Random(1), 0.0)
+    eventually(lambda: any((cramped.node.home / "out").rglob("*.dcm")))
+    done = CliRunner().invoke(app, ["audit", "verify"])
+    assert done.exit_code == 0, done.output
