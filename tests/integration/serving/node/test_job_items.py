@@ -10,6 +10,11 @@ from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from serving.cli.app import app
+from serving.identity.local import LOCAL
+from serving.persons.person import Person
+from serving.persons.worklist import WorklistItems
+from serving.privacy import open_keyring
+from serving.records import database_url, open_engine
 from tests.event_listener import GLOBAL, STATE, listening, subscribe, told, value
 from tests.instance_samples import file_of, instance
 from tests.integration.serving.node.conftest import RunningNode
@@ -87,6 +92,7 @@ def test_a_job_that_is_retried_is_a_new_work_item_that_names_the_old(
         Modality="DX",
         SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1",
         StudyDescription="no such model",
+        PatientID="P-RETRIED",
     )
     http.post(
         "/dicom-web/studies",
@@ -121,5 +127,13 @@ def test_a_job_that_is_retried_is_a_new_work_item_that_names_the_old(
     found = http.get("/dicom-web/workitems", params={LABEL: f"Pre-read, job {job}"}).json()
     assert {value(each, "00080018") for each in found} >= set(uids)
     assert http.post(f"/dicom-web/workitems/{uids[0]}/cancelrequest").status_code == 409
+    # What is kept of those that ended is the patient's, as the study is.
+    keyring, engine = open_keyring(node.home), open_engine(database_url(home=node.home))
+    person = Person.of(keyring, LOCAL, image.PatientID)
+    of_person = b"".join(
+        each.content for each in WorklistItems(engine, keyring).export(person)
+    ).decode()
+    engine.dispose()
+    assert [uid in of_person for uid in uids] == [True, True, True]
     for each in (title, title + "2"):
         http.delete(f"/dicom-web/workitems/{GLOBAL}/subscribers/{each}").raise_for_status()
