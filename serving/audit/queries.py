@@ -47,7 +47,7 @@ def events_about(connection: Connection, patient: str) -> list[AuditEvent]:
     fetches = {each.object_id for each in found if (each.object_id or "").startswith(FETCH)}
     if not fetches:
         return found
-    # As it stands in the payload, with its quotation marks: no other field has an object before it.
+    # As the payload has it, name and quotation marks and all: so no other field says it.
     named = [
         canonical_json({"object_id": fetch})[1:-1].decode() for fetch in sorted(fetches, key=str)
     ]
