@@ -43,7 +43,7 @@ def told(summary: Mapping[str, Any]) -> list[str]:
     times = summary["reading_time_s"]
     return [
         f"{summary['images']} images of {summary['patients']} patients, reviewed by "
-        f"{summary['readers']} readers ({_listed(summary['roles'])}) from {summary['signed'][0]} "
+        f"{summary['readers']} readers, {_listed(summary['roles'])}, from {summary['signed'][0]} "
         f"to {summary['signed'][1]}: {_listed(summary['actions'])}"
         + (f"; reasons: {_listed(summary['reasons'])}" if summary["reasons"] else "")
         + f". Reading took {times['median']:g} s in the median, {times['sum'] / 3600:.1f} h in "
@@ -68,7 +68,7 @@ def section(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())
 
 
 def _under(consent: Mapping[str, int]) -> str:

@@ -176,6 +176,8 @@ def test_next_version_says_which_reviews_it_learnt_from(
     assert "### Reviews 复核" in card
     assert "Trained on 20 reviewed images of 10 patients, too" in card
     assert "20 under `research`" in card
+    assert "2 readers, pathologist (10), trainee (10), from 2026-11-10 to 2026-11-14" in card
+    assert f"pre-reads of {NAME} 0.1.0 (20)" in card
     # A group of these data is a slide, and not called a patient.
     assert "72 images of 18 slides that nothing was chosen by" in card
     assert "divided by slide; 0 sets of slides that share a picture were kept together" in card
