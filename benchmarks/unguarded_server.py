@@ -24,7 +24,9 @@ class _Unasked(access.Access):
     def admit(self) -> None:
         """Let everybody in."""
 
-    def require(self, target: Target, *, action: Action | None = None) -> Decision:
+    def require(
+        self, target: Target, *, action: Action | None = None, reason: str | None = None
+    ) -> Decision:
         """Allow everything."""
         return _ALLOWED
 

@@ -78,8 +78,12 @@ class Access:
             self.note(decision, Target("none"))
             raise _forbidden(decision)
 
-    def require(self, target: Target, *, action: Action | None = None) -> Decision:
+    def require(
+        self, target: Target, *, action: Action | None = None, reason: str | None = None
+    ) -> Decision:
         """Go on only if the actor may do it (by default the door's action) to `target`.
+
+        A `reason` that the actor gave for it, a machine name, is recorded with it.
 
         Records of another institution are looked up in the database: for these, coroutines call it
         in a thread.
@@ -90,7 +94,7 @@ class Access:
         asked = action or self.action
         known = self.guard.grounds.complete(self.actor, asked, target, datetime.now(UTC))
         decision = decide(self.actor, asked, known)
-        self.note(decision, target, action=action)
+        self.note(decision, target, action=action, reason=reason)
         if not decision.allowed:
             raise _forbidden(decision)
         return decision
@@ -99,14 +103,22 @@ class Access:
         """Return a target that is the actor's own institution's: what comes with the request."""
         return Target(kind, self.actor.institution or "-", patient)
 
-    def note(self, decision: Decision, target: Target, *, action: Action | None = None) -> None:
+    def note(
+        self,
+        decision: Decision,
+        target: Target,
+        *,
+        action: Action | None = None,
+        reason: str | None = None,
+    ) -> None:
         """Record a decision.
 
         Raises:
             Problem: 503 where the audit record takes no events.
         """
         outcome = audit.Outcome.ALLOWED if decision.allowed else audit.Outcome.DENIED
-        self._record(outcome, decision, target, action or self.action)
+        given = reason if decision.allowed else None
+        self._record(outcome, decision, target, action or self.action, given)
 
     def note_result(
         self, outcome: audit.Outcome, reason: str, target: Target | None = None

@@ -302,7 +302,7 @@ def _results() -> str:
         ("Device Serial Number (0018,1000)", "first 20 characters of the package's digest"),
         (
             "SOP and Series Instance UID",
-            "`2.25.` and a name-based UUID of source instances, package digest and kind",
+            "`2.25.` and a name-based UUID of source (UID, content), package digest, kind",
         ),
         ("Completion, Preliminary, Verification Flag", "`COMPLETE`, `PRELIMINARY`, `UNVERIFIED`"),
     )

@@ -222,7 +222,7 @@ def text_of(attributes: Attributes, tag: str) -> str:
     return str(values[0])
 
 
-def _plain(attributes: Attributes, tag: str, most: int) -> str:
+def plain_text(attributes: Attributes, tag: str, most: int) -> str:
     """Return the first value of an attribute for a column in clear. Some senders fill what is short
     with U+0000, which PostgreSQL takes in no text.
     """
@@ -245,7 +245,7 @@ def _study(
     values: dict[str, Any] = {
         "institution": entry.institution,
         "study_uid": entry.header.study_uid,
-        "study_date": _plain(attributes, "00080020", 8),
+        "study_date": plain_text(attributes, "00080020", 8),
         "patient_index": blind_index(keyring, text_of(attributes, _PATIENT), PATIENT_ID),
         "accession_index": blind_index(keyring, text_of(attributes, "00080050"), ACCESSION_NUMBER),
         "attributes": sealed(keyring, attributes, _STUDY),
@@ -300,7 +300,7 @@ def _series(connection: Connection, keyring: Keyring, header: InstanceHeader, st
     values = {
         "study_id": study_id,
         "series_uid": header.series_uid,
-        "modality": _plain(header.series, "00080060", 16),
+        "modality": plain_text(header.series, "00080060", 16),
         "attributes": sealed(keyring, header.series, _SERIES),
     }
     statement = insert_into(connection, SERIES).values(values)

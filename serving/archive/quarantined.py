@@ -23,7 +23,7 @@ class QuarantineLine:
     received_at: float
     """When it came last."""
     reason: str
-    """One of `serving.archive.Refusal`."""
+    """One of `serving.archive.Refusal`, or `replaced`."""
     told: str
     """What the sender was told."""
     sop_instance_uid: str

@@ -18,6 +18,7 @@ def add_quarantine_commands(app: typer.Typer) -> None:
     app.command("quarantine")(quarantine)
     app.command("save-quarantined")(save)
     app.command("discard-quarantined")(discard)
+    app.command("accept-quarantined")(accept)
 
 
 def quarantine(
@@ -56,6 +57,39 @@ def discard(number: Number, json: Json = False) -> None:
 
     discard(number)
     typer.echo(write_json({"discarded": number}) if json else f"{number} is discarded.")
+
+
+def accept(
+    number: Number,
+    reason: Annotated[
+        str,
+        typer.Option(help="One word, or a file number; nothing of the patient. It is on record."),
+    ],
+    whole_study: Annotated[
+        bool,
+        typer.Option(help="Set all that is known of its study aside, as another patient's."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Decide that it is right: it takes the place of what is known, and the study is read anew.
+
+    What was known goes into quarantine; accepting that takes the decision back.
+    """
+    from serving.cli.quarantine_orders import accept
+
+    accepted = accept(number, reason, whole_study=whole_study)
+    if json:
+        typer.echo(write_json({"accepted": number, **asdict(accepted)}))
+        return
+    typer.echo(f"{number} is accepted; study {accepted.study_uid} is read anew.")
+    if accepted.replaced:
+        numbers = ", ".join(map(str, accepted.replaced))
+        typer.echo(f"In quarantine instead: {numbers}.")
+    if accepted.sent_to:
+        typer.echo(
+            "Have the results on the study as it was removed, which may be at: "
+            f"{', '.join(accepted.sent_to)}."
+        )
 
 
 def _local(moment: float) -> str:

@@ -1,13 +1,17 @@
 """What the commands on the quarantine do, as the operator of the machine."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from re import fullmatch
 from typing import Any
 
 from sqlalchemy import Row
 
+from models.errors import ZhuzhenError
 from serving.access import POST, Guard
+from serving.archive import Archive
+from serving.archive.entries import Entry
 from serving.archive.patients import patient_of, said_of_patient
 from serving.archive.quarantined import (
     QuarantineLine,
@@ -15,11 +19,19 @@ from serving.archive.quarantined import (
     forget_quarantined,
     list_quarantined,
 )
-from serving.cli.operating import permit
+from serving.cli.operating import operating, permit
 from serving.identity.local import LOCAL
+from serving.jobs.accepting import Accepted, read_candidate, study_known
+from serving.jobs.accepting import accept as accept_candidate
+from serving.node.access import study_target
 from serving.objects import ObjectStore, open_objects
 from serving.policy import Action, Target
+from serving.privacy.holds import REASON
 from serving.records import writing
+
+
+class ReasonError(ZhuzhenError, ValueError):
+    """What was given as a reason is not one word."""
 
 
 def show(limit: int) -> list[QuarantineLine]:
@@ -67,8 +79,45 @@ def discard(number: int) -> None:
             objects.delete(digest)
 
 
+def accept(number: int, reason: str, *, whole_study: bool) -> Accepted:
+    """Put one in the place of what is known; see `serving.jobs.accepting.accept`.
+
+    Raises:
+        ReasonError: the reason is not one word.
+        NotInQuarantineError: there is none.
+        NotAcceptableError: it cannot be, and what to do instead.
+        NotPermittedError: the policy does not allow it.
+    """
+    if not fullmatch(REASON, reason):
+        raise ReasonError(
+            "The reason is not one word; expected a machine name such as sent_again_corrected, or "
+            "the number of a file, up to 64 letters, digits or any of ._-, and nothing of the "
+            "patient."
+        )
+    with (
+        _about(number, "node.accept-quarantined", reason) as (guard, _, objects),
+        closing(Archive(guard.engine, objects, guard.keyring)) as archive,
+    ):
+        candidate = read_candidate(archive, number)
+        if whole_study:
+            _note_whose(guard, archive, candidate.entry, reason)
+        return accept_candidate(archive, candidate, whole_study=whole_study)
+
+
+def _note_whose(guard: Guard, archive: Archive, entry: Entry, reason: str) -> None:
+    """Have it on record as that of the patient, too, whose study is set aside."""
+    with archive.reading() as connection:
+        study = study_known(connection, entry)
+        if study is None:
+            return
+        target = study_target(connection, guard.keyring, study.id)
+    _permit(guard, "node.accept-quarantined", target, reason)
+
+
 @contextmanager
-def _about(number: int, operation: str) -> Iterator[tuple[Guard, Row[Any], ObjectStore]]:
+def _about(
+    number: int, operation: str, reason: str | None = None
+) -> Iterator[tuple[Guard, Row[Any], ObjectStore]]:
     """Have it on record, as the patient's where it says whose it is, that the operator does it."""
     with POST.manned() as guard:
         objects = open_objects(keyring=guard.keyring)
@@ -76,6 +125,18 @@ def _about(number: int, operation: str) -> Iterator[tuple[Guard, Row[Any], Objec
             row = find_quarantined(connection, number)
         said = said_of_patient(objects.get(row.digest), row.transfer_syntax_uid)
         patient = patient_of(row.institution, said, guard.keyring)
-        target = Target("image", row.institution, patient, f"quarantine-{number}")
-        permit(guard, operation, Action.MANAGE_QUARANTINE, target, institution=str(row.institution))
+        _permit(
+            guard,
+            operation,
+            Target("image", row.institution, patient, f"quarantine-{number}"),
+            reason,
+        )
         yield guard, row, objects
+
+
+def _permit(guard: Guard, operation: str, target: Target, reason: str | None) -> None:
+    """Have it on disk that the operator does `operation`, for a `reason` if one was given."""
+    institution = str(target.institution)
+    with operating(guard, operation, Action.MANAGE_QUARANTINE, institution) as access:
+        access.require(target, reason=reason)
+        access.settle()

@@ -96,8 +96,9 @@ def _set_apart(connection: Connection) -> Iterator[Check]:
     if count:
         told = Text(
             f"{count} instances were refused and lie in quarantine: see zhuzhen node quarantine, "
-            "and save or discard each.",
-            f"隔离区中有 {count} 个被拒收的实例：请查看 zhuzhen node quarantine，并保存或删除。",
+            "and accept or discard each.",
+            f"隔离区中有 {count} 个被拒收的实例："
+            "请查看 zhuzhen node quarantine，并逐一采纳或删除。",
         )
         yield Check("quarantine", State.WARNING, told)
 

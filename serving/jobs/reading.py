@@ -155,7 +155,7 @@ class StudyReader:
         for instance in instances:
             data = self._archive.open(instance.digest)
             try:
-                source = read_source(data)
+                source = read_source(data, instance.digest)
             except UnreferableSourceError:
                 continue
             reading = recognizer.read(data)

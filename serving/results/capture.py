@@ -26,7 +26,7 @@ def build_capture(image: ReadImage, maker: Maker) -> Dataset:
         coordinate_system="PATIENT",
         series_instance_uid=series_uid(_KIND, maker.model, source.study_instance_uid),
         series_number=SERIES_NUMBERS[_KIND],
-        sop_instance_uid=result_uid(_KIND, maker.model, (source.sop_instance_uid,)),
+        sop_instance_uid=result_uid(_KIND, maker.model, (source.identity,)),
         instance_number=source.instance_number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=maker.model_name,

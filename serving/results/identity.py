@@ -14,7 +14,7 @@ from pydicom.uid import UID
 from models.findings import ModelReference
 
 _NAMESPACE = uuid.UUID("5c0f5b0e-6d55-4f2e-9d3c-7a6f3c1f1c52")
-_MAPPING_EDITION = "2"
+_MAPPING_EDITION = "3"
 """Raised whenever the same pre-read gives different objects: these must not take the old UIDs."""
 
 
@@ -34,19 +34,17 @@ class ResultKind(StrEnum):
 def result_uid(
     kind: ResultKind,
     model: ModelReference,
-    source_instance_uids: Iterable[str],
+    sources: Iterable[str],
     role: str = "instance",
     revision: int = 1,
 ) -> UID:
-    """Return the UID of one `role` of a result on some source instances.
+    """Return the UID of one `role` of a result on some `sources` (`SourceImage.identity`).
 
     `role` tells apart what a result needs several UIDs for, such as the tracking of each finding.
     `revision` counts the versions of a study's pre-read, from 1.
     """
-    sources = ",".join(sorted(set(source_instance_uids)))
-    name = "|".join(
-        (_MAPPING_EDITION, kind, role, model.name, model.digest, sources, str(revision))
-    )
+    told = ",".join(sorted(set(sources)))
+    name = "|".join((_MAPPING_EDITION, kind, role, model.name, model.digest, told, str(revision)))
     return UID(f"2.25.{uuid.uuid5(_NAMESPACE, name).int}")
 
 

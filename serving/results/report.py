@@ -41,7 +41,7 @@ def build_report(
 
     `predecessor` is the report of the revision before, which this one replaces (PS3.3 C.17.2).
     """
-    sources = [image.source.sop_instance_uid for image in images]
+    sources = [image.source.identity for image in images]
     first = images[0]
     content = _content(images, maker, revision)[0]
     # highdicom would copy every item, and build it anew, to find what of the evidence they refer
@@ -193,7 +193,7 @@ class _Image:
         return str(self._source.header.SOPClassUID), self._source.sop_instance_uid
 
     def _tracking(self, name: str) -> sr.TrackingIdentifier:
-        model, source = self._maker.model, self._source.sop_instance_uid
+        model, source = self._maker.model, self._source.identity
         uid = result_uid(_KIND, model, (source,), role=name, revision=self._revision)
         return sr.TrackingIdentifier(uid, f"{model.name} {name}"[:64])
 

@@ -45,7 +45,7 @@ def build_segmentation(image: ReadImage, maker: Maker) -> Dataset | None:
         ],
         series_instance_uid=series_uid(_KIND, maker.model, source.study_instance_uid),
         series_number=SERIES_NUMBERS[_KIND],
-        sop_instance_uid=result_uid(_KIND, maker.model, (source.sop_instance_uid,)),
+        sop_instance_uid=result_uid(_KIND, maker.model, (source.identity,)),
         instance_number=source.instance_number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=maker.model_name,
@@ -85,7 +85,7 @@ def _segment(
             source=MANUFACTURER,
             parameters={"digest": model.digest},
         ),
-        tracking_uid=result_uid(_KIND, model, (image.source.sop_instance_uid,), role=finding.label),
+        tracking_uid=result_uid(_KIND, model, (image.source.identity,), role=finding.label),
         tracking_id=f"{model.name} {finding.label}"[:64],
         display_color=_COLOUR,
     )
@@ -113,7 +113,7 @@ def _add_pixel_measures(dataset: Dataset, header: Dataset) -> None:
 
 def _fix_dimensions(dataset: Dataset, image: ReadImage, maker: Maker) -> None:
     """Replace the random UID that highdicom gives the dimensions."""
-    source = image.source.sop_instance_uid
+    source = image.source.identity
     uid = result_uid(_KIND, maker.model, (source,), role="dimensions")
     for keyword in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
         for item in dataset.get(keyword, []):

@@ -19,6 +19,7 @@ from pydicom.valuerep import validate_value
 
 from models.errors import InputError
 from models.quiet import quiet_decoders
+from serving.objects import digest_of
 from serving.results.look import Look, look_of
 
 _EMPTY_IF_UNKNOWN = (
@@ -96,8 +97,15 @@ class SourceImage:
     """Text as Python strings, whatever it was encoded in; no pixels."""
     character_set: str
     """Specific Character Set (0008,0005) of results on this source."""
+    digest: str
+    """Digest of the object: another one may have taken its place under its UID."""
     look: Look = Look()
     """How it is to be shown."""
+
+    @property
+    def identity(self) -> str:
+        """What UIDs of results are made of: another object under the same UID has others."""
+        return f"{self.sop_instance_uid} {self.digest}"
 
     @property
     def sop_instance_uid(self) -> str:
@@ -124,8 +132,10 @@ class SourceImage:
         return [1] if multi_frame and int(self.header.get("NumberOfFrames") or 1) > 1 else None
 
 
-def read_source(data: bytes) -> SourceImage:
+def read_source(data: bytes, digest: str | None = None) -> SourceImage:
     """Return what results need of the DICOM object in `data`; its pixels are not read.
+
+    `digest` is that of the object, where it is known.
 
     Raises:
         UnreferableSourceError: it is no DICOM image of a standard class, or lacks a UID.
@@ -133,7 +143,7 @@ def read_source(data: bytes) -> SourceImage:
     try:
         with quiet_decoders():
             dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True, force=True)
-            return _source_of(dataset)
+            return _source_of(dataset, digest or digest_of(data))
     except UnreferableSourceError:
         raise
     except Exception:  # noqa: BLE001 - broken headers make pydicom raise errors of any type
@@ -143,7 +153,7 @@ def read_source(data: bytes) -> SourceImage:
         ) from None
 
 
-def _source_of(dataset: Dataset) -> SourceImage:
+def _source_of(dataset: Dataset, digest: str) -> SourceImage:
     header = Dataset()
     for keyword in _REFERENCES:
         uid = UID(str(dataset.get(keyword) or ""))
@@ -171,7 +181,7 @@ def _source_of(dataset: Dataset) -> SourceImage:
         header.PatientSex = ""
     header.SpecificCharacterSet = _character_set(dataset)
     look = {keyword: _valid(dataset, keyword) for keyword in _LOOK}
-    return SourceImage(header, header.SpecificCharacterSet, look_of(dataset, look))
+    return SourceImage(header, header.SpecificCharacterSet, digest, look_of(dataset, look))
 
 
 def _always(_: Any) -> bool:
