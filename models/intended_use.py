@@ -5,26 +5,20 @@ that the input does not state breaks no rule: it is reported as not checked, and
 judged by its pixels.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from models.errors import PackageInvalidError
+from models.fact_words import (
+    AGE_SOURCES,
+    FACT_NAMES,
+    margin_in_words,
+    one_of,
+    range_in_words,
+    value_in_words,
+)
 from models.findings import Reason, Text
 from models.radiograph import RadiographFacts
-
-FACT_NAMES: Mapping[str, Text] = {
-    "modality": Text("modality", "成像方式"),
-    "body_part": Text("body part", "检查部位"),
-    "view_position": Text("view position", "投照体位"),
-    "age_years": Text("age in years", "年龄（岁）"),
-    "frames": Text("number of frames", "帧数"),
-    "presentation_intent": Text("presentation intent", "图像用途"),
-    "source_format": Text("file format", "文件格式"),
-    "rows": Text("rows of pixels", "像素行数"),
-    "columns": Text("columns of pixels", "像素列数"),
-}
-"""The facts a rule may name, as people read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +29,9 @@ class Allowed:
     values: tuple[str, ...]
 
     @property
-    def expected(self) -> str:
+    def expected(self) -> Text:
         """What the rule allows, for people."""
-        return " / ".join(self.values)
+        return one_of(self.fact, self.values)
 
     def broken_by(self, found: Any) -> bool:
         """Whether `found` is a value the rule does not allow."""
@@ -55,9 +49,9 @@ class Range:
     """How far outside still counts as inside, in the fact's unit; stated to the user."""
 
     @property
-    def expected(self) -> str:
+    def expected(self) -> Text:
         """What the rule allows, for people."""
-        return f"{self.minimum:g} <= x < {self.below:g} (±{self.margin:g})"
+        return range_in_words(self.fact, self.minimum, self.below, self.margin)
 
     def broken_by(self, found: Any) -> bool:
         """Whether `found` lies outside the range and its margin."""
@@ -119,34 +113,37 @@ def check(rules: tuple[Rule, ...], facts: RadiographFacts) -> UseCheck:
 
 
 def _not_stated(rule: Rule) -> Reason:
-    name = FACT_NAMES[rule.fact]
+    name, allowed = FACT_NAMES[rule.fact], rule.expected
     message = Text(
-        f"{name.en} is not stated in the input, so it was not checked "
-        f"(expected {rule.expected}); judged by the pixels",
-        f"输入未注明{name.zh}，未能核对（应为 {rule.expected}）；仅依据像素判断",
+        f"{name.en} is not stated in the input, so it was not checked (this model is for "
+        f"{allowed.en}); judged by the pixels alone",
+        f"输入未注明{name.zh}，未能核对（本模型适用于：{allowed.zh}）；仅依据像素判断",
     )
-    return Reason(rule.fact, None, rule.expected, message)
+    return Reason(rule.fact, None, allowed.en, message)
 
 
 def _by_margin(rule: Range, found: Any) -> Reason:
-    name = FACT_NAMES[rule.fact]
-    shown = f"{float(found):.2f}"
+    name, shown = FACT_NAMES[rule.fact], value_in_words(rule.fact, float(found), decimals=2)
+    margin = margin_in_words(rule.fact, rule.margin)
+    range_ = range_in_words(rule.fact, rule.minimum, rule.below, 0)
     message = Text(
-        f"{name.en} is {shown}, allowed only by the margin of {rule.margin:g}: read with care",
-        f"{name.zh}为 {shown}，仅因允许 {rule.margin:g} 的余量而被接受，请谨慎参考",
+        f"{name.en} {shown.en}: outside {range_.en}, which this model is for, and accepted only "
+        f"by the tolerance of {margin.en}; read with care",
+        f"{name.zh} {shown.zh}：超出本模型的适用范围（{range_.zh}），"
+        f"仅因 {margin.zh}的容差而被接受，请谨慎参考",
     )
-    return Reason(rule.fact, shown, rule.expected, message)
+    return Reason(rule.fact, f"{float(found):.2f}", rule.expected.en, message)
 
 
 def _broken(rule: Rule, found: Any, facts: RadiographFacts) -> Reason:
-    name = FACT_NAMES[rule.fact]
-    shown = f"{found:.1f}" if isinstance(found, float) else str(found)
-    from_en = from_zh = ""
+    name, shown, allowed = FACT_NAMES[rule.fact], value_in_words(rule.fact, found), rule.expected
+    source = Text("", "")
     if rule.fact == "age_years" and facts.age_source is not None:
-        from_en = f" (from {facts.age_source.value})"
-        from_zh = f"（取自 {facts.age_source.value}）"
+        words = AGE_SOURCES[facts.age_source]
+        source = Text(f" ({words.en})", f"（{words.zh}）")
     message = Text(
-        f"{name.en} is {shown}{from_en}; the model is meant for {rule.expected}",
-        f"{name.zh}为 {shown}{from_zh}；本模型仅适用于 {rule.expected}",
+        f"{name.en} {shown.en}{source.en}; this model is for {allowed.en}",
+        f"{name.zh} {shown.zh}{source.zh}；本模型仅适用于：{allowed.zh}",
     )
-    return Reason(rule.fact, shown, rule.expected, message)
+    stated = f"{found:.1f}" if isinstance(found, float) else str(found)
+    return Reason(rule.fact, stated, allowed.en, message)

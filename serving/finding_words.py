@@ -6,9 +6,14 @@ from models.findings import Decision, Finding, Text, Verdict
 
 VERDICT_WORDS: Mapping[Verdict, Text] = {
     Verdict.ACCEPTED: Text("accepted", "已接受"),
-    Verdict.OUTSIDE_INTENDED_USE: Text("outside intended use", "超出预期用途，未予判读"),
-    Verdict.OUT_OF_DISTRIBUTION: Text("out of distribution", "图像与模型适用范围不符，未予判读"),
-    Verdict.UNREADABLE: Text("unreadable", "图像无法读取，未予判读"),
+    Verdict.OUTSIDE_INTENDED_USE: Text(
+        "not read: outside the intended use", "超出预期用途，未予判读"
+    ),
+    Verdict.OUT_OF_DISTRIBUTION: Text(
+        "not read: unlike the images that the model was made for",
+        "图像与模型适用范围不符，未予判读",
+    ),
+    Verdict.UNREADABLE: Text("not read: no image in it that can be read", "图像无法读取，未予判读"),
 }
 DECISION_WORDS: Mapping[Decision, Text] = {
     Decision.PRESENT: Text("present", "存在"),

@@ -56,12 +56,13 @@ def with_scale(judgement: Judgement, spec: InputSpec) -> Judgement:
     """Add that the scale of a tile was not checked: PNG and JPEG do not state it reliably."""
     if spec.um_per_px is None:
         return judgement
-    expected = f"{spec.um_per_px:g} um/px"
+    scale = f"{spec.um_per_px:g}"
     message = Text(
-        f"the scale of the tile is not stated, so it was not checked (expected about {expected})",
-        f"图块未注明比例尺，未能核对（应约为 {expected}）",
+        "the scale of the tile is not stated, so it was not checked (this model is for about "
+        f"{scale} micrometres a pixel)",
+        f"图块未注明比例尺，未能核对（本模型适用于每像素约 {scale} 微米）",
     )
-    unchecked = Reason("um_per_px", None, expected, message)
+    unchecked = Reason("um_per_px", None, f"about {scale} micrometres a pixel", message)
     return Judgement(judgement.verdict, (*judgement.reasons, unchecked))
 
 
@@ -98,11 +99,10 @@ def _too_far(ood_score: float) -> Reason | None:
     # Not `> 1` the other way round: a score that is not a number must be refused too.
     if ood_score <= 1.0:
         return None
-    found, expected = f"{ood_score:.2f}", "<= 1"
+    found = f"{ood_score:.2f}"
     message = Text(
-        f"the image does not look like those the model was made for: its distance is {found} "
-        f"times the limit, expected {expected}; check body part, view and image quality",
-        f"图像与本模型适用的图像差异过大：距离为上限的 {found} 倍，应 {expected}；"
-        "请检查部位、体位与图像质量",
+        f"the image does not look like those the model was made for: it differs from them {found} "
+        "times as much as is allowed; check body part, view and image quality",
+        f"图像与本模型适用的图像差异过大：差异为允许上限的 {found} 倍；请检查部位、体位与图像质量",
     )
-    return Reason("embedding_distance", found, expected, message)
+    return Reason("embedding_distance", found, "at most 1", message)

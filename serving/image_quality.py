@@ -42,27 +42,29 @@ def colourless(pixels: NDArray[np.uint8]) -> Reason | None:
     spread = float((pixels.max(axis=2) - pixels.min(axis=2)).mean())
     if spread >= COLOURLESS_BELOW:
         return None
-    found, expected = f"{spread:.1f}", f">= {COLOURLESS_BELOW:g}"
+    found, least = f"{spread:.1f}", f"{COLOURLESS_BELOW:g}"
     message = Text(
-        f"the image has no colours of a stain: red, green and blue differ by {found} levels, "
-        f"expected {expected}; send a tile of a stained slide in colour",
-        f"图像没有染色的颜色：红、绿、蓝相差 {found} 级，应 {expected}；请发送染色切片的彩色图块",
+        f"the image has no colours of a stain: red, green and blue differ by {found} of 255 levels "
+        f"on average, at least {least} are needed; send a tile of a stained slide in colour",
+        f"图像没有染色的颜色：红、绿、蓝平均相差 {found} 级（满值 255），至少应为 {least} 级；"
+        "请发送染色切片的彩色图块",
     )
-    return Reason("colour", found, expected, message)
+    return Reason("colour", found, f"at least {least}", message)
 
 
 def blank(quality: ImageQuality) -> Reason | None:
     """Return why an image of this quality cannot be judged at all, or None."""
     if quality.dynamic_range >= BLANK_BELOW:
         return None
-    found, expected = f"{quality.dynamic_range:.2f}", f">= {BLANK_BELOW:g}"
+    found, least = quality.dynamic_range, BLANK_BELOW
     message = Text(
-        f"the image is nearly uniform: its dynamic range is {found} of 1, expected {expected}; "
-        "check the exposure and the display values (window), then send it again",
-        f"图像几乎没有灰度差异：动态范围为 {found}（满值为 1），应 {expected}；"
+        f"the image is nearly uniform: its greys span {found:.0%} of the way from black to white, "
+        f"at least {least:.0%} is needed; check the exposure and the display values (window), then "
+        "send it again",
+        f"图像几乎没有灰度差异：灰度只占黑白全程的 {found:.0%}，至少应为 {least:.0%}；"
         "请检查曝光与窗宽窗位后重新发送",
     )
-    return Reason("dynamic_range", found, expected, message)
+    return Reason("dynamic_range", f"{found:.2f}", f"at least {least:g}", message)
 
 
 def _sharpness(grid: NDArray[np.uint8]) -> float:
@@ -99,8 +101,8 @@ def _remarks(
     if dynamic_range < _FLAT_BELOW:
         remarks.append(
             Text(
-                f"low contrast: dynamic range {dynamic_range:.2f} of 1",
-                f"对比度低：动态范围 {dynamic_range:.2f}（满值为 1）",
+                f"low contrast: the greys span {dynamic_range:.0%} of the way from black to white",
+                f"对比度低：灰度只占黑白全程的 {dynamic_range:.0%}",
             )
         )
     if clipped_fraction > _CLIPPED_ABOVE:
@@ -113,8 +115,8 @@ def _remarks(
     if sharpness < _BLURRED_BELOW:
         remarks.append(
             Text(
-                f"little detail: neighbouring pixels differ by {sharpness:.1f} grey levels",
-                f"细节少：相邻像素平均相差 {sharpness:.1f} 个灰阶",
+                f"little detail: neighbouring pixels differ by {sharpness:.1f} of 255 grey levels",
+                f"细节少：相邻像素平均相差 {sharpness:.1f} 个灰阶（满值 255）",
             )
         )
     return tuple(remarks)

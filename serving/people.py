@@ -213,13 +213,14 @@ def _unusual(name: str) -> Reason:
 
 
 def _too_far(score: float) -> Reason:
-    found, expected = f"{score:.2f}", "<= 1"
+    found = f"{score:.2f}"
     message = Text(
-        f"the inputs together do not look like those of the people the model was made on: their "
-        f"distance is {found} times the limit; check units and decimal points",
-        f"各项输入合起来与模型所依据的人群差异过大：距离为上限的 {found} 倍；请检查单位与小数点",
+        "the inputs together do not look like those of the people the model was made on: they "
+        f"differ from them {found} times as much as is allowed; check units and decimal points",
+        f"各项输入合起来与模型所依据的人群差异过大：差异为允许上限的 {found} 倍；"
+        "请检查单位与小数点",
     )
-    return Reason("input_distance", found, expected, message)
+    return Reason("input_distance", found, "at most 1", message)
 
 
 def assessment_answer(assessment: Assessment, *, source: str, intended_use: Text) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from models.findings import Decision
-from models.intended_use import FACT_NAMES
+from models.fact_words import FACT_NAMES
+from models.findings import Decision, Verdict
 from serving.answers import NOTICE, Answer
-from serving.finding_words import finding_in_words
+from serving.finding_words import VERDICT_WORDS, finding_in_words
 
 _NARROWEST_COLUMNS = 100
 """Characters; where no terminal says how wide it is, rich would take 80, too few for sentences."""
@@ -72,7 +72,8 @@ def printable(text: str) -> str:
 
 def _verdict(answer: Answer) -> Text:
     verdict: str = answer["verdict"]
-    return Text(verdict.replace("_", " "), style=_VERDICT_STYLES[verdict])
+    words = VERDICT_WORDS[Verdict(verdict)]
+    return Text(f"{words.en}\n{words.zh}", style=_VERDICT_STYLES[verdict])
 
 
 def _findings(answer: Answer) -> Text:
@@ -100,17 +101,21 @@ def _finding(finding: dict[str, Any]) -> Text:
 
 def _reasons(answer: Answer) -> Text:
     against = [
-        Text(printable(f"- {reason['message']['en']}"))
+        Text(printable(f"- {reason['message']['en']}\n  {reason['message']['zh']}"))
         for reason in answer["reason_details"]
         if not _is_unchecked(reason)
     ]
-    unchecked = [
-        f"{FACT_NAMES[reason['rule']].en} ({reason['expected']})"
-        for reason in answer["reason_details"]
-        if _is_unchecked(reason)
-    ]
+    unchecked = [reason for reason in answer["reason_details"] if _is_unchecked(reason)]
     if unchecked:
-        told = f"- not stated in the input, so not checked: {', '.join(unchecked)}"
+        names = [FACT_NAMES[reason["rule"]] for reason in unchecked]
+        wanted = [
+            f"{name.en} ({reason['expected']})"
+            for name, reason in zip(names, unchecked, strict=True)
+        ]
+        told = (
+            f"- not stated in the input, so not checked: {', '.join(wanted)}\n"
+            f"  输入未注明，未能核对：{'、'.join(name.zh for name in names)}"
+        )
         against.append(Text(told, style="dim"))
     return Text("\n").join(against)
 

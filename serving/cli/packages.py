@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from models import store
 from models.errors import PackageError
-from models.intended_use import FACT_NAMES
+from models.fact_words import FACT_NAMES
 from models.package import CARD, CHECKSUMS, EVALUATION, Label, ModelPackage, digest_of
 from models.risk import local_scores
 from models.risk.recalibration import is_recalibration
@@ -116,7 +116,7 @@ def _description(package: ModelPackage) -> dict[str, Any]:
     return {
         **asdict(package.reference_to),
         "intended_use": asdict(package.statement),
-        "rules": [{"fact": rule.fact, "expected": rule.expected} for rule in package.rules],
+        "rules": [{"fact": rule.fact, "expected": rule.expected.en} for rule in package.rules],
         "labels": [_label(label) for label in package.labels],
         "measured": _measured(package.root / EVALUATION),
         "notice": asdict(NOTICE),
@@ -149,7 +149,9 @@ def _measured(evaluation: Path) -> Mapping[str, Any] | None:
 def _rules_table(package: ModelPackage) -> Table:
     table = Table("Fact", "Must be", title="What the gate checks", title_justify="left")
     for rule in package.rules:
-        table.add_row(f"{FACT_NAMES[rule.fact].en} {FACT_NAMES[rule.fact].zh}", rule.expected)
+        name, expected = FACT_NAMES[rule.fact], rule.expected
+        told = dict.fromkeys((expected.en, expected.zh))
+        table.add_row(f"{name.en} {name.zh}", "\n".join(told))
     return table
 
 

@@ -47,10 +47,10 @@ class When:
         if age_years is None:
             return Text("the age is not in the header", "图像头中没有年龄")
         if (low is not None and age_years < low) or (high is not None and age_years > high):
-            bounds = f"{'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
+            bounds = _bounds(low, high)
             return Text(
-                f"the age is {age_years:.1f} years, not within {bounds}",
-                f"年龄为 {age_years:.1f} 岁，不在 {bounds} 范围内",
+                f"the age is {age_years:.1f} years, not {bounds.en} years",
+                f"年龄为 {age_years:.1f} 岁，不在{bounds.zh}岁范围内",
             )
         return None
 
@@ -98,6 +98,14 @@ def choose(rules: Sequence[Rule], facts: SeriesFacts) -> Choice:
 _SOURCE = Text("source", "来源")
 _MODALITY = Text("modality", "设备类型")
 _BODY_PART = Text("body part", "检查部位")
+
+
+def _bounds(low: float | None, high: float | None) -> Text:
+    if low is None:
+        return Text(f"up to {high:g}", f"至 {high:g} ")
+    if high is None:
+        return Text(f"{low:g} or more", f" {low:g} 及以上")
+    return Text(f"{low:g} to {high:g}", f" {low:g} 至 {high:g} ")
 
 
 def _not_one_of(name: Text, found: str | None, wanted: Sequence[str]) -> Text:

@@ -108,7 +108,7 @@ def test_adult_is_outside_the_intended_use_by_age(demonstration: Demonstration) 
     assert answer["verdict"] == "outside_intended_use"
     (reason,) = [r for r in answer["reason_details"] if r["rule"] == "age_years"]
     assert float(reason["found"]) == pytest.approx(64.5, abs=0.1)
-    assert "PatientBirthDate" in reason["message"]["en"]
+    assert "from the dates of birth and study" in reason["message"]["en"]
 
 
 @pytest.mark.parametrize(("name", "rule"), [("RG3_J2KR", "body_part"), ("US1_J2KR", "modality")])

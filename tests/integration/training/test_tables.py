@@ -83,7 +83,7 @@ def test_other_names_and_units_give_the_same(model: TabularModel) -> None:
         ({"sbp_mmhg": 1500}, Verdict.UNREADABLE, "sbp_mmhg is outside 40 to 300 mm[Hg]"),
         ({"sbp_mmhg": "high"}, Verdict.UNREADABLE, "sbp_mmhg is not a number"),
         ({"sex": "X"}, Verdict.UNREADABLE, "expected F or M"),
-        ({"age_years": 10}, Verdict.OUTSIDE_INTENDED_USE, "age in years is 10"),
+        ({"age_years": 10}, Verdict.OUTSIDE_INTENDED_USE, "age 10 years"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(

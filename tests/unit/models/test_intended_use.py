@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from models.errors import PackageInvalidError
-from models.intended_use import FACT_NAMES, Allowed, Range, check, rules_from
+from models.fact_words import AGE_SOURCES, FACT_NAMES
+from models.intended_use import Allowed, Range, check, rules_from
 from models.radiograph import AgeSource, RadiographFacts
 
 AGE = Range("age_years", minimum=1, below=6, margin=1.0)
@@ -39,8 +40,8 @@ def test_age_that_only_the_margin_allows_is_told(age_years: float, told: bool) -
     found = check((AGE,), facts(age_years=age_years))
     assert bool(found.marginal) is told
     if told:
-        assert "only by the margin of 1" in found.marginal[0].message.en
-        assert "余量" in found.marginal[0].message.zh
+        assert "only by the tolerance of 1 year" in found.marginal[0].message.en
+        assert "1 岁的容差" in found.marginal[0].message.zh
 
 
 @pytest.mark.parametrize(
@@ -72,18 +73,38 @@ def test_all_broken_rules_are_told() -> None:
 
 def test_broken_rule_says_what_was_found_and_expected_in_both_languages() -> None:
     (reason,) = check((MODALITY,), facts(modality="US")).broken
-    assert (reason.found, reason.expected) == ("US", "CR / DX")
-    assert reason.message.en == "modality is US; the model is meant for CR / DX"
-    assert reason.message.zh == "成像方式为 US；本模型仅适用于 CR / DX"
+    allowed = "computed radiography (CR) or digital radiography (DX)"
+    assert (reason.found, reason.expected) == ("US", allowed)
+    assert reason.message.en == f"modality ultrasound (US); this model is for {allowed}"
+    assert reason.message.zh == (
+        "成像方式 超声（US）；本模型仅适用于：计算机X线摄影（CR）或数字X线摄影（DX）"
+    )
 
 
 @pytest.mark.parametrize("source", list(AgeSource))
 def test_broken_age_names_where_it_was_taken_from(source: AgeSource) -> None:
     (reason,) = check((AGE,), facts(age_years=40.02, age_source=source)).broken
     assert reason.found == "40.0"
-    assert f"age in years is 40.0 (from {source.value})" in reason.message.en
-    assert f"年龄（岁）为 40.0（取自 {source.value}）" in reason.message.zh
-    assert "1 <= x < 6 (±1)" in reason.message.en
+    words = AGE_SOURCES[source]
+    assert f"age 40.0 years ({words.en})" in reason.message.en
+    assert f"年龄 40.0 岁（{words.zh}）" in reason.message.zh
+    assert "1 to under 6 years (tolerance 1 year)" in reason.message.en
+    assert "1 至不满 6 岁（容差 1 岁）" in reason.message.zh
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Range("age_years", 1, 6, 0.25), "1 to under 6 years (tolerance 3 months)"),
+        (Range("age_years", 25, 75, 3), "25 to under 75 years (tolerance 3 years)"),
+        (Range("rows", 32, 129, 0), "32 to 128 pixels"),
+        (Allowed("view_position", ("PA", "AP")), "from the back (PA) or from the front (AP)"),
+        (Allowed("source_format", ("PNG", "JPEG", "TIFF")), "PNG, JPEG or TIFF"),
+    ],
+)
+def test_what_a_rule_allows_is_told_in_plain_words(rule: Allowed | Range, expected: str) -> None:
+    assert rule.expected.en == expected
+    assert not set("<>=±") & set(rule.expected.en + rule.expected.zh)
 
 
 def test_facts_that_are_not_stated_break_no_rule_and_are_told_as_unchecked() -> None:
@@ -97,7 +118,6 @@ def test_facts_that_are_not_stated_break_no_rule_and_are_told_as_unchecked() -> 
         assert reason.message.en.startswith(f"{name.en} is not stated in the input")
         assert reason.expected in reason.message.en
         assert reason.message.zh.startswith(f"输入未注明{name.zh}，未能核对")
-        assert reason.expected in reason.message.zh
 
 
 def test_fact_that_no_input_states_is_refused() -> None:

@@ -58,11 +58,11 @@ def test_every_broken_rule_is_told_with_what_was_found_and_expected() -> None:
 
     assert judgement.verdict is Verdict.OUTSIDE_INTENDED_USE
     assert [(r.rule, r.found, r.expected) for r in judgement.reasons] == [
-        ("body_part", "LEG", "CHEST"),
-        ("age_years", "40.2", "1 <= x < 6 (±1)"),
+        ("body_part", "LEG", "chest"),
+        ("age_years", "40.2", "1 to under 6 years (tolerance 1 year)"),
     ]
-    assert "from PatientBirthDate and StudyDate" in judgement.reasons[1].message.en
-    assert "PatientBirthDate" in judgement.reasons[1].message.zh
+    assert "from the dates of birth and study" in judgement.reasons[1].message.en
+    assert "出生日期" in judgement.reasons[1].message.zh
 
 
 def test_facts_that_are_not_stated_break_no_rule_and_are_listed() -> None:
@@ -94,7 +94,7 @@ def test_a_uniform_image_is_refused_whatever_its_distance() -> None:
 
     assert judgement.verdict is Verdict.OUT_OF_DISTRIBUTION
     assert [(r.rule, r.found, r.expected) for r in judgement.reasons] == [
-        ("dynamic_range", "0.05", ">= 0.1")
+        ("dynamic_range", "0.05", "at least 0.1")
     ]
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from models.fact_words import AGE_SOURCES, FACT_NAMES, UNITS, VALUE_WORDS
 from models.findings import Decision, Verdict
 from serving.answers import NOTICE
 from serving.finding_words import DECISION_WORDS, VERDICT_WORDS
@@ -17,6 +18,8 @@ def drawn(text: str) -> np.ndarray:
 def test_every_chinese_word_of_the_service_has_its_own_shape() -> None:
     words = [NOTICE.zh, *(VERDICT_WORDS[verdict].zh for verdict in Verdict)]
     words += [DECISION_WORDS[decision].zh for decision in Decision]
+    words += [each.zh for table in (FACT_NAMES, UNITS, VALUE_WORDS) for each in table.values()]
+    words += [each.zh for each in AGE_SOURCES.values()]
     missing = drawn("\U0002a6d6")  # an ideograph that the font does not have
     for character in set("".join(words)) - {" "}:
         assert not np.array_equal(drawn(character), missing), character

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from models import store
+from models.fact_words import FACT_NAMES
 from models.findings import Decision, PreRead, Verdict
-from models.intended_use import FACT_NAMES
 from serving.recognition import Reading, Recognizer
 from tests.dicom_samples import PYDICOM_DATA_FILES, PYDICOM_FILES, radiograph_file, ramp
 
@@ -86,7 +86,7 @@ def test_a_refused_age_says_where_it_was_taken_from(recognizer: Recognizer) -> N
     pre_read = recognizer.read((PYDICOM_DATA_FILES / "RG1_UNCR.dcm").read_bytes()).pre_read
 
     (reason,) = [reason for reason in pre_read.reasons if reason.rule == "age_years"]
-    assert "from PatientBirthDate and StudyDate" in reason.message.en
+    assert "from the dates of birth and study" in reason.message.en
 
 
 def test_pixels_without_facts_are_judged_by_themselves(recognizer: Recognizer) -> None:

@@ -126,8 +126,8 @@ def test_refusal_is_reported_with_its_reason_and_no_finding() -> None:
         "No algorithms succeeded; without findings",
     ]
     told = "\n".join(sentences(report))
-    assert "age in years is 64.5" in told
-    assert "年龄（岁）为 64.5" in told
+    assert "age 64.5 years" in told
+    assert "年龄 64.5 岁" in told
     assert "Certainty of Finding" not in str(report)
 
 

@@ -18,11 +18,13 @@ from models.findings import (
 )
 from serving.answers import NOTICE, Answer, answer_of
 from serving.cli.answers_table import footnotes_of, printable, table_of
+from serving.finding_words import VERDICT_WORDS
 
 MODEL = ModelReference("chest-xray-pneumonia", "1.0.0", "sha256:0123")
 USE = Text("Frontal chest radiographs of children.", "儿童正位胸片。")
-NOT_STATED = Reason("age_years", None, "1 <= x < 6", Text("age in years is not stated", "未注明"))
-TOO_OLD = Reason("age_years", "64.0", "1 <= x < 6", Text("age in years is 64.0", "年龄为 64.0"))
+CHILDREN = "1 to under 6 years"
+NOT_STATED = Reason("age_years", None, CHILDREN, Text("age is not stated", "未注明年龄"))
+TOO_OLD = Reason("age_years", "64.0", CHILDREN, Text("age 64.0 years", "年龄 64.0 岁"))
 
 
 def finding(decision: Decision, probability: float) -> Finding:
@@ -77,19 +79,24 @@ def test_finding_is_told_with_probability_and_decision(decision: Decision) -> No
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_verdict_is_told_in_words(verdict: Verdict) -> None:
-    assert verdict.value.replace("_", " ") in shown([answer(verdict)])
+    text = shown([answer(verdict)])
+    words = VERDICT_WORDS[verdict]
+    assert words.en.split(": ")[-1].split()[0] in text
+    assert words.zh.split("，")[0] in text
 
 
 def test_refusal_gives_its_reason_and_no_finding() -> None:
     text = shown([answer(Verdict.OUTSIDE_INTENDED_USE, reasons=[TOO_OLD])])
-    assert "- age in years is 64.0" in text
+    assert "- age 64.0 years" in text
+    assert "年龄 64.0 岁" in text
     assert "none given" in text
     assert "not stated" not in text
 
 
 def test_facts_that_are_not_stated_are_told_apart_from_reasons_against() -> None:
     text = shown([answer(Verdict.ACCEPTED, reasons=[NOT_STATED])])
-    assert "not stated in the input, so not checked: age in years (1 <= x < 6)" in text
+    assert "not stated in the input, so not checked: age (1 to under 6 years)" in text
+    assert "未能核对：年龄" in text
 
 
 def test_what_an_input_is_stands_beside_its_answer() -> None:

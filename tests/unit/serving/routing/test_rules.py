@@ -50,7 +50,7 @@ def test_the_first_rule_that_fits_decides() -> None:
         ({"modality": "US"}, "modality is US"),
         ({"modality": None}, "modality is not in the header"),
         ({"body_part": "LEG"}, "body part is LEG"),
-        ({"age_years": 40.0}, "40.0 years, not within 1..5"),
+        ({"age_years": 40.0}, "40.0 years, not 1 to 5 years"),
         ({"age_years": None}, "age is not in the header"),
         ({"description": "Knee"}, "descriptions do not match"),
     ],
