@@ -38,7 +38,13 @@ _CONFIGURATION = {
     "inputs": [
         {"name": "age_years", "en": "age", "zh": "年龄"},
         {"name": "sex", "en": "sex", "zh": "性别"},
-        {"name": "sbp_mmhg", "en": "pressure", "zh": "血压", "aliases": {"sbp_kpa": 7.50062}},
+        {
+            "name": "sbp_mmhg",
+            "en": "pressure",
+            "zh": "血压",
+            "aliases": {"sbp_kpa": 7.50062},
+            "variation": {"sd": 8, "source": "a made-up paper"},
+        },
     ],
     "model": {"knots": 2, "penalties": [0.1], "folds": 2},
     "calibration": {"conformal_coverage": 0.9},

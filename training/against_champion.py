@@ -1,25 +1,57 @@
 """A version that was just trained, held against the champion before anybody decides on it.
 
-Both on the champion's locked set, patients resampled in pairs (`training.comparison`). It goes into
-the run and not into the package, which says what it is whatever else is there.
+Both on the champion's locked set, patients resampled in pairs (`training.comparison`). What is
+found stands in the package, for who reads its card, and in the run.
 """
 
 import json
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from models.findings import ModelReference
-from training.comparison import Difference, differences, paired
+from models.package import EVALUATION
+from training.comparison import REPEATS, Difference, differences, paired, right_alone
 from training.comparison_plot import draw_comparison
 from training.locked_set import FILE, LockedSet, read_locked_set
 from training.loop import Watch
 from training.registry import LOCKED_SET, Registered, Registry, ReleaseError
 from training.release_gate import GateConfig
+from training.replacing import is_used
 from training.tracking import Tracker
 
 FOLDER = "against-champion"
 """Where a run keeps the comparison among its artifacts."""
+PICTURE = "against-champion.png"
+"""The picture of it in the package."""
+KEY = "against_champion"
+"""Where `evaluation.json` has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstChampion:
+    """What came of holding a version against the champion."""
+
+    facts: Mapping[str, Any]
+    """For `evaluation.json`: `champion`, None where there is none; and with one either what was
+    found on how many samples, or under `not_compared` why nothing was."""
+    told: str
+    """In one line; empty without a champion."""
+    figures: tuple[Path, ...] = ()
+    """The picture, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A version that is about to be packaged."""
+
+    name: str
+    version: str
+    root: Path
+    """Where its package goes."""
+    home: Path
+    """`ZHUZHEN_HOME`, whose registry knows the champion."""
 
 
 def locked_set_of_version(registry: Registry, registered: Registered, folder: Path) -> LockedSet:
@@ -38,49 +70,72 @@ def locked_set_of_version(registry: Registry, registered: Registered, folder: Pa
     return read_locked_set(at / FILE)
 
 
-def tell_against_champion(
-    tracker: Tracker,
-    home: Path,
-    made: ModelReference,
-    kept: LockedSet,
-    folder: Path,
-    watch: Watch,
-) -> None:
-    """Hold what was made against the champion, keep the comparison in the run, and tell it.
+def hold_against_champion(made: Made, kept: LockedSet, folder: Path) -> AgainstChampion:
+    """Hold what was made against the champion.
+
+    A package that is used already, and made again of the same, is held against the version that it
+    was held against at first: else it would be another one as soon as it is promoted.
 
     Args:
-        tracker: of the run.
-        home: `ZHUZHEN_HOME`, whose registry knows the champion.
-        made: the package.
+        made: the version.
         kept: what it said of its locked set.
-        folder: of the run; the files lie there, too.
-        watch: is told the differences, or why there are none.
+        folder: of the run; the files go below it.
     """
-    registry = Registry(home)
-    champion = registry.champion(made.name)
-    if champion is None or champion.digest == made.digest:
-        return
+    registry = Registry(made.home)
+    champion = _to_be_held_against(registry, made)
+    if champion is None:
+        return AgainstChampion({"champion": None}, "")
+    named = {"champion": {"version": champion.version, "digest": champion.digest}}
     try:
         with tempfile.TemporaryDirectory() as fetched:
             before = locked_set_of_version(registry, champion, Path(fetched))
         pair = paired(before, kept)
     except ReleaseError as error:
-        watch.stage(f"not held against the champion {champion.version}: {error}")
+        told = f"not held against the champion {champion.version}: {error}"
+        return AgainstChampion({**named, "not_compared": str(error)}, told)
+    found, accepted = differences(*pair), GateConfig().accepted_losses
+    picture = folder / "figures" / PICTURE
+    names = f"{made.name} {champion.version}", f"{made.name} {made.version}"
+    draw_comparison(names, pair, found, accepted, picture)
+    facts = {
+        **named,
+        "samples": len(pair[0]),
+        "groups": len(set(pair[0].groups.tolist())),
+        "draws": REPEATS,
+        "differences": [asdict(each) for each in found],
+        "accepted_losses": accepted,
+        "right_alone": right_alone(*pair),
+    }
+    told = f"against the champion {champion.version}: " + "; ".join(map(_told, found))
+    return AgainstChampion(facts, told, (picture,))
+
+
+def record_against_champion(
+    found: AgainstChampion, folder: Path, tracker: Tracker, watch: Watch
+) -> None:
+    """Keep in the run what was found, below its `folder`, and tell it."""
+    if not found.told:
         return
-    found = differences(*pair)
     shown = folder / FOLDER
     shown.mkdir(parents=True, exist_ok=True)
-    names = f"{made.name} {champion.version}", f"{made.name} {made.version}"
-    draw_comparison(names, pair, found, GateConfig().accepted_losses, shown / "comparison.png")
-    content = {
-        "champion": {"version": champion.version, "digest": champion.digest},
-        "samples": len(pair[0]),
-        "differences": [asdict(each) for each in found],
-    }
-    text = json.dumps(content, indent=2) + "\n"
+    text = json.dumps(dict(found.facts), indent=2) + "\n"
     (shown / "comparison.json").write_text(text, encoding="utf-8")
+    for picture in found.figures:
+        (shown / "comparison.png").write_bytes(picture.read_bytes())
     tracker.files(shown, FOLDER)
-    watch.stage(f"against the champion {champion.version}: " + "; ".join(map(_told, found)))
+    watch.stage(found.told)
+
+
+def _to_be_held_against(registry: Registry, made: Made) -> Registered | None:
+    if not is_used(made.name, made.version, made.home):
+        return registry.champion(made.name)
+    try:
+        evaluation = json.loads((made.root / EVALUATION).read_text(encoding="utf-8"))
+        digest = evaluation[KEY]["champion"]["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    known = (each for each in registry.versions(made.name) if each.digest == digest)
+    return next(known, None)
 
 
 def _told(each: Difference) -> str:

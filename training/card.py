@@ -4,26 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets.reviews.summary import section
+from training.against_champion import PICTURE
+from training.card_tables import figure_table, table_of
+from training.champion_section import CAPTION, champion_section
 from training.config import TrainConfig
 from training.lung_evaluation import lung_lines
+from training.performance_section import held_out_in_words, kept_together, performance_section
 from training.tables.config import TableConfig
 
-_FIGURES = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "calibration_error": "expected calibration error",
-    "brier": "Brier score",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-}
 _CAPTIONS = {
     "roc.png": "ROC curves of the test part, plain and shifted; the dots are the operating point.",
     "reliability.png": "How often the finding is present against the probability that was given.",
     "decision-curve.png": "Net benefit against the threshold at which one would act.",
     "learning.png": "Validation over the epochs of training.",
     "out-of-distribution.png": "Distances of the test part and of inputs of other kinds.",
+    PICTURE: CAPTION,
     "heatmaps.png": "Test images over the whole range of probabilities, with what speaks for it.",
 }
 
@@ -44,7 +39,8 @@ def render_card(config: TrainConfig, evaluation: Mapping[str, Any], figures: Seq
     sections = [
         opening(config),
         use(config),
-        _performance(config, evaluation),
+        performance_section(config, evaluation),
+        champion_section(evaluation, f"{kept_together(evaluation)}s"),
         _shift(evaluation) if "scenarios" in evaluation else "",
         _changes(evaluation),
         "\n".join(lung_lines(evaluation["lungs"])) if "lungs" in evaluation else "",
@@ -103,109 +99,6 @@ def _rules(rules: list[str]) -> list[str]:
         "A fact that the input does not state is reported as not checked.",
         "",
     ]
-
-
-def _held_out(config: TrainConfig) -> str:
-    """Return what calibration, thresholds and gates were fitted to, in words."""
-    if not config.members.cross_fitted:
-        return "the validation part"
-    return (
-        f"the training and validation parts (cross-fitted: each image by the one of "
-        f"{config.members.count} networks that did not learn from it)"
-    )
-
-
-def _assumed_prevalence(config: TrainConfig) -> str:
-    share = config.calibration.prevalence
-    if share is None:
-        return f"Probabilities are calibrated for the share of positives of {_held_out(config)}."
-    return (
-        f"Probabilities are calibrated for places where {share:.1%} of the images show the "
-        "finding; where fewer do, they are too high. The figures above and below are at the test "
-        "part's own share."
-    )
-
-
-def _performance(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
-    test = evaluation["test"]
-    if "labels" in test:
-        return _performance_of_classes(test)
-    units = f"{_kept_together(evaluation)}s"
-    decided = test["decisions"]
-    return "\n".join(
-        [
-            "## Performance",
-            "",
-            f"{test['images']} images of {test['patients']} {units} that nothing was chosen by, "
-            f"{test['positives']} with the finding. 95 % intervals from resampled {units}; "
-            f"decisions at the packaged operating point {decided['operating_point']:.3f}.",
-            "",
-            _assumed_prevalence(config),
-            "",
-            *figure_table([("test part", test["figures"]), *subgroup_columns(test)]),
-            *too_few(test),
-            "",
-            abstention(decided),
-        ]
-    )
-
-
-def _performance_of_classes(test: Mapping[str, Any]) -> str:
-    labels = test["labels"]
-    told = [f"- {name}: {abstention(each['decisions'])}" for name, each in labels.items()]
-    return "\n".join(
-        [
-            "## Performance",
-            "",
-            f"{test['images']} images of {test['patients']} groups that nothing was chosen by. "
-            "95 % intervals from resampled groups. The likeliest class is called:",
-            "",
-            *figure_table([("test part", test["figures"])]),
-            "",
-            "Each class against the others, decisions at the packaged operating point:",
-            "",
-            *figure_table([(name, each["figures"]) for name, each in labels.items()]),
-            "",
-            *told,
-        ]
-    )
-
-
-def subgroup_columns(test: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the subgroups that were measured, as columns of a table of figures."""
-    subtypes = ("bacteria", "virus")
-    return [
-        (f"{name} and normal" if name in subtypes else f"{name} (n={figures['images']})", figures)
-        for name, figures in test["subgroups"].items()
-        if not figures.get("too_few")
-    ]
-
-
-def too_few(test: Mapping[str, Any]) -> list[str]:
-    """Return a line that names the subgroups that are too few to be measured, or nothing."""
-    few = [
-        f"{name} ({figures['images']}, {figures['positives']} with the finding)"
-        for name, figures in test["subgroups"].items()
-        if figures.get("too_few")
-    ]
-    return ["", f"Too few to be measured: {'; '.join(few)}."] if few else []
-
-
-def abstention(decided: Mapping[str, Any]) -> str:
-    """Return how well the conformal sets cover, and how often the model abstains."""
-
-    def told(name: str) -> str:
-        low, high = decided.get("intervals", {}).get(name, (None, None))
-        interval = "" if low is None else f" ({low:.1%}-{high:.1%})"
-        return f"{decided[name]:.1%}{interval}"
-
-    return (
-        f"Conformal sets at a stated coverage of {decided['stated_coverage']:.0%} hold the "
-        f"truth for {told('coverage_of_positives')} of the positives and "
-        f"{told('coverage_of_negatives')} of the negatives. The model abstains on "
-        f"{told('indeterminate_share')} and is right in "
-        f"{told('accuracy_where_decided')} of the rest."
-    )
 
 
 def _shift(evaluation: Mapping[str, Any]) -> str:
@@ -287,7 +180,7 @@ def _graph(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
             f"images: logits within {worst['logits']:.1e}, activation maps within "
             f"{worst['activation_map']:.1e}, embeddings within {worst['embedding']:.1e}.",
             "",
-            f"INT8 on {_held_out(config)}: AUC {gate['auc_int8']:.4f} (FP32 "
+            f"INT8 on {held_out_in_words(config)}: AUC {gate['auc_int8']:.4f} (FP32 "
             f"{gate['auc_fp32']:.4f}), accuracy {gate['accuracy_int8']:.4f} "
             f"(FP32 {gate['accuracy_fp32']:.4f}), decisions changed in "
             f"{gate['changed_decisions']:.2%}: {outcome}.",
@@ -297,7 +190,7 @@ def _graph(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
 
 def _data(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
     data = evaluation["provenance"]["data"]
-    leaks, kept = data["leak_check"], _kept_together(evaluation)
+    leaks, kept = data["leak_check"], kept_together(evaluation)
     names = "' names" if kept == "patient" else ""
     parts = ", ".join(f"{count} {name}" for name, count in data["images"].items())
     references = [f"- {reference}" for reference in config.package.references]
@@ -313,12 +206,6 @@ def _data(config: TrainConfig, evaluation: Mapping[str, Any]) -> str:
             *(["", *section(data["reviews"])] if "reviews" in data else ()),
         ]
     )
-
-
-def _kept_together(evaluation: Mapping[str, Any]) -> str:
-    """Return what a group of the data is; patients are not named as such by every data set."""
-    kept: str = evaluation["provenance"]["data"].get("kept_together", "patient")
-    return kept
 
 
 def _limits(config: TrainConfig) -> str:
@@ -372,22 +259,3 @@ def _allowed(rule: Mapping[str, Any]) -> str:
         return ", ".join(rule["allowed"])
     margin = rule.get("margin", 0)
     return f"from {rule['minimum']:g} to below {rule['below']:g}, margin {margin:g}"
-
-
-def figure_table(columns: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Return the lines of a table of figures with intervals, one column for each group."""
-    rows = [
-        f"| {title} | " + " | ".join(_interval(figures[name]) for _, figures in columns) + " |"
-        for name, title in _FIGURES.items()
-        if all(name in figures for _, figures in columns)
-    ]
-    return table_of(("figure", *(title for title, _ in columns)), rows)
-
-
-def _interval(entry: Mapping[str, float]) -> str:
-    return f"{entry['value']:.3f} ({entry['low']:.3f}-{entry['high']:.3f})"
-
-
-def table_of(columns: Sequence[str], rows: Sequence[str]) -> list[str]:
-    """Return the lines of a table in Markdown."""
-    return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]

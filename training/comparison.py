@@ -65,6 +65,24 @@ def differences(first: LockedSet, second: LockedSet, seed: int = 0) -> list[Diff
     return found
 
 
+def right_alone(first: LockedSet, second: LockedSet) -> dict[str, dict[str, int]]:
+    """Return by label how many samples the `first` and the `second` alone call rightly.
+
+    Of two paired locked sets, each at its own operating point: the cells in which the two decide
+    otherwise (McNemar, Psychometrika 1947;12:153). Samples of weight 0, of which the truth is not
+    known, do not count.
+    """
+    found = {}
+    for at, label in enumerate(first.labels):
+        left, right = (
+            ((kept.probability[:, at] >= kept.operating_points[at]) == first.truth[:, at])
+            & (first.weights > 0)
+            for kept in (first, second)
+        )
+        found[label] = {"first": int((left & ~right).sum()), "second": int((right & ~left).sum())}
+    return found
+
+
 def figures_of(kept: LockedSet, at: int, weights: NDArray[np.float64]) -> dict[str, float]:
     """Return the figures of the label at `at`, each sample counting with its weight."""
     truth, probability = kept.truth[:, at], kept.probability[:, at]

@@ -40,7 +40,8 @@ def draw_comparison(
         _forest(table[at, 2], names, [each for each in found if each.label == label], accepted)
         table[at, 0].set_title(label, loc="left", fontweight="bold")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    # Without the version of the drawing library the same figures give the same file.
+    figure.savefig(path, metadata={"Software": None})
     return path
 
 

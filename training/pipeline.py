@@ -15,12 +15,18 @@ from typing import Any
 from datasets.manifest_file import write_manifest
 from datasets.splits import Part
 from models.package import ModelPackage
-from training.against_champion import tell_against_champion
+from training.against_champion import (
+    KEY,
+    AgainstChampion,
+    Made,
+    hold_against_champion,
+    record_against_champion,
+)
 from training.card import render_card
 from training.config import TrainConfig
 from training.evaluation import headline
 from training.graphs import Graphs, export_graph, fit_graphs
-from training.locked_set import locked_set_of, write_locked_set
+from training.locked_set import LockedSet, locked_set_of, write_locked_set
 from training.loop import Watch
 from training.members import train_members
 from training.packaging import Contents, require_complete, write_package
@@ -113,21 +119,41 @@ def _make(
     embeddings = embed_far_inputs(config, study, graphs, places.data)
     evaluation = evaluate(config, study, graphs, scores, embeddings)
     figures = draw(study, graphs, scores, embeddings, folder / "figures")
+    kept = locked_set_of(evaluated(study, graphs, Part.TEST), _split_digest(study))
+    held = hold_against_champion(made_at(config.name, config.version, places), kept, folder)
+    evaluation[KEY] = dict(held.facts)
     watch.stage("packaging")
     package = write_package(
-        _contents(config, graphs, evaluation, figures),
+        _contents(config, graphs, evaluation, (*figures, *held.figures)),
         places.packages / config.name / config.version,
         used=is_used(config.name, config.version, places.home),
     )
+    _record(config, evaluation, package, kept, held, folder, tracker, watch)
+    return package
+
+
+def made_at(name: str, version: str, places: Places) -> Made:
+    """Return the version that is made among `places`, for what holds it against the champion."""
+    return Made(name, version, places.packages / name / version, places.home)
+
+
+def _record(
+    config: TrainConfig,
+    evaluation: Mapping[str, Any],
+    package: ModelPackage,
+    kept: LockedSet,
+    held: AgainstChampion,
+    folder: Path,
+    tracker: Tracker,
+    watch: Watch,
+) -> None:
     tracker.figures(headline(evaluation))
     tracker.files(package.root, PACKAGE)
-    kept = locked_set_of(evaluated(study, graphs, Part.TEST), _split_digest(study))
     write_locked_set(kept, folder / LOCKED_SET)
     tracker.files(folder / LOCKED_SET, LOCKED_SET)
     tracker.files(folder / "figures", "figures")
     tracker.register(config.name, package.reference_to.digest, config.version)
-    tell_against_champion(tracker, places.home, package.reference_to, kept, folder, watch)
-    return package
+    record_against_champion(held, folder, tracker, watch)
 
 
 def _split_digest(study: StudyData) -> str:

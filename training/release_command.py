@@ -16,6 +16,7 @@ from models.errors import PackageNotFoundError, ZhuzhenError
 from models.store import CHALLENGER, CHAMPION, home
 
 if TYPE_CHECKING:
+    from training.comparison import Difference
     from training.registry import Registered, Registry
     from training.release_gate import Verdict
 
@@ -173,7 +174,7 @@ def compare(
     """Compare two versions on their locked set, sample by sample, and draw the difference."""
     with _told_errors():
         from training.against_champion import locked_set_of_version
-        from training.comparison import differences, paired
+        from training.comparison import differences, paired, right_alone
         from training.comparison_plot import draw_comparison
         from training.registry import Registry
         from training.release_gate import GateConfig
@@ -183,23 +184,17 @@ def compare(
             found = [_named(registry, each) for each in (first, second)]
             kept = [locked_set_of_version(registry, each, Path(folder)) for each in found]
         pair = paired(kept[0], kept[1])
-        told = differences(*pair)
+        told, alone = differences(*pair), right_alone(*pair)
         names = (f"{found[0].name} {found[0].version}", f"{found[1].name} {found[1].version}")
         draw_comparison(names, pair, told, GateConfig().accepted_losses, out)
     if as_json:
         both = {"first": asdict(found[0]), "second": asdict(found[1]), "picture": str(out)}
         rows = [asdict(each) for each in told]
-        typer.echo(json.dumps({**both, "samples": len(pair[0]), "differences": rows}))
+        typer.echo(
+            json.dumps({**both, "samples": len(pair[0]), "differences": rows, "right_alone": alone})
+        )
         return
-    same = found[0].name == found[1].name
-    columns = [each.version for each in found] if same else names
-    title = found[0].name if same else None
-    table = Table("Finding", "Figure", *columns, "Difference", "95 % interval", title=title)
-    for each in told:
-        interval = f"{each.low:+.4f} to {each.high:+.4f}"
-        numbers = f"{each.first:.4f}", f"{each.second:.4f}", f"{each.difference:+.4f}"
-        table.add_row(each.label, each.figure.replace("_", " "), *numbers, interval)
-    _STDOUT.print(table)
+    _show_comparison(found, told, alone)
     typer.echo(f"{len(pair[0])} samples of the locked set; {out}")
 
 
@@ -252,6 +247,25 @@ def _named(registry: "Registry", model: str) -> "Registered":
             f"{model!r} names no version; expected NAME@VERSION, NAME@champion or NAME@challenger."
         )
     return registry.resolve(name, version)
+
+
+def _show_comparison(
+    found: "list[Registered]", told: "list[Difference]", alone: dict[str, dict[str, int]]
+) -> None:
+    same = found[0].name == found[1].name
+    columns = [each.version if same else f"{each.name} {each.version}" for each in found]
+    title = found[0].name if same else None
+    table = Table("Finding", "Figure", *columns, "Difference", "95 % interval", title=title)
+    for each in told:
+        interval = f"{each.low:+.4f} to {each.high:+.4f}"
+        numbers = f"{each.first:.4f}", f"{each.second:.4f}", f"{each.difference:+.4f}"
+        table.add_row(each.label, each.figure.replace("_", " "), *numbers, interval)
+    _STDOUT.print(table)
+    for label, count in alone.items():
+        typer.echo(
+            f"{label}: rightly called by {columns[1]} alone {count['second']}, by {columns[0]} "
+            f"alone {count['first']}"
+        )
 
 
 def _show_verdicts(registered: "Registered", verdicts: "list[Verdict]") -> None:

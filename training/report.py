@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datasets.description import load_description
 from datasets.splits import Part
-from training import plots
+from training import operating_point, plots
 from training.config import TrainConfig
 from training.evaluation import (
     Evaluated,
@@ -23,6 +23,7 @@ from training.far_inputs import far_inputs
 from training.graphs import Graphs
 from training.lung_evaluation import measure_lungs
 from training.members import MemberScores
+from training.performance_section import held_out_in_words
 from training.provenance import config_digest, libraries, source_code
 from training.quantisation import gate_facts
 from training.reference_fit import refusals
@@ -55,6 +56,7 @@ def evaluate(
         "export": {"opset": OPSET, "largest_differences": parity_facts(graphs.parity)}
         | {"tolerances": asdict(config.export)},
         "int8": gate_facts(graphs.gate),
+        operating_point.KEY: operating_point_of(config, exclusive=study.manifest.exclusive),
     }
     if study.acquisition.measured:
         measured["scenarios"] = measure_scenarios(test, graphs.runner, config.evaluation)
@@ -68,6 +70,16 @@ def evaluate(
             config.seed,
         )
     return measured
+
+
+def operating_point_of(config: TrainConfig, *, exclusive: bool) -> dict[str, Any]:
+    """Return by which rule the operating points of a model of images are chosen, and on what."""
+    return operating_point.operating_point_facts(
+        config.calibration,
+        held_out_in_words(config),
+        exclusive=exclusive,
+        matched=config.acquisition.measured,
+    )
 
 
 def evaluated(study: StudyData, graphs: Graphs, part: Part) -> Evaluated:

@@ -207,6 +207,24 @@ def test_run_holds_the_comparison_with_the_champion(
     assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_card_holds_the_comparison_with_the_champion(
+    before: Trained, second: dict[str, Any]
+) -> None:
+    packages = before.home / "models" / NAME
+    root = packages / second["version"]
+    facts = json.loads((root / "evaluation.json").read_text("utf-8"))["against_champion"]
+    card = (root / "docs/README.md").read_text("utf-8")
+    assert f"Champion where this version was made: 0.1.0 `{before.first['digest']}`" in card
+    assert "the same 72 samples of its locked set (18 slides)" in card
+    for each in facts["differences"]:
+        told = f"{each['difference']:+.3f} ({each['low']:+.3f} to {each['high']:+.3f})"
+        assert f"| {each['first']:.3f} | {each['second']:.3f} | {told} |" in card
+    assert (root / "docs" / "against-champion.png").read_bytes().startswith(b"\x89PNG")
+    first = (packages / "0.1.0" / "docs/README.md").read_text("utf-8")
+    assert "No version was champion where this one was made" in first
+    assert "The operating point was chosen on the validation part" in first
+
+
 def test_conformal_coverage_has_its_interval_in_the_card(
     before: Trained, second: dict[str, Any]
 ) -> None:

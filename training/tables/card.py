@@ -3,20 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.card import (
-    abstention,
-    opening,
-    pictures,
-    reproduction,
-    table_of,
-    too_few,
-    use,
-)
+from training.against_champion import PICTURE
+from training.card import opening, pictures, reproduction, use
+from training.card_tables import table_of
+from training.champion_section import CAPTION, champion_section
+from training.operating_point import rule_lines
+from training.performance_section import abstention, too_few
 from training.tables.config import TableConfig
+from training.tables.robustness_section import CAPTION as ROBUSTNESS_CAPTION
+from training.tables.robustness_section import PICTURE as ROBUSTNESS_PICTURE
+from training.tables.robustness_section import robustness_section
 
 _CAPTIONS = {
     "roc.png": "ROC curve of the test part; the dot is the operating point.",
     "reliability.png": "How often the outcome was found against the probability that was given.",
+    PICTURE: CAPTION,
+    ROBUSTNESS_PICTURE: ROBUSTNESS_CAPTION,
     "curves.png": "What each input adds to the log-odds, on one scale; 0 is the average person.",
 }
 
@@ -30,7 +32,9 @@ def render_table_card(
         use(config),
         _inputs(evaluation),
         _performance(config, evaluation),
+        champion_section(evaluation, "people"),
         _sites(evaluation),
+        robustness_section(evaluation),
         _safety(evaluation),
         _graph(evaluation),
         _data(config, evaluation),
@@ -82,6 +86,7 @@ def _performance(config: TableConfig, evaluation: Mapping[str, Any]) -> str:
             "",
             *_figures(test),
             *too_few(test),
+            *rule_lines(evaluation, counted="people"),
             "",
             abstention(decided),
         ]

@@ -7,12 +7,13 @@ from typing import Any
 from training.calibrating import CalibrationConfig
 from training.config import SourceConfig, SplitConfig
 from training.evaluation import EvaluationConfig
-from training.later import apart
+from training.later import apart, later
 from training.packaging import PackageConfig
 from training.reference_fit import ReferenceConfig
 from training.search_space import SearchConfig
 from training.tables.additive import AdditiveConfig
 from training.tables.graph import TableTolerance
+from training.tables.variation import RobustnessConfig, VariationConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class TableInputConfig:
     zh: str
     aliases: Mapping[str, float] = field(default_factory=dict)
     """Other names, with the factor to this unit; the data set's own columns need not be named."""
+    variation: VariationConfig | None = later(None)
+    """How much the number varies within a person; without it `robustness.spread_share`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class TableConfig:
     export: TableTolerance = TableTolerance()
     evaluation: EvaluationConfig = EvaluationConfig()
     search: SearchConfig = apart(SearchConfig())
+    robustness: RobustnessConfig = later(RobustnessConfig())
     leave_site_out: bool = False
     """Whether each site is also predicted by a model of the others alone."""
 

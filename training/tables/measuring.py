@@ -1,5 +1,6 @@
 """What `evaluation.json` says of a model of people, and its pictures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -12,16 +13,19 @@ from sklearn.model_selection import StratifiedGroupKFold
 from datasets.splits import Part
 from models.calibration import Calibration
 from models.reference import Reference
-from training import metrics, plots
+from training import metrics, operating_point, plots
 from training.evaluation import Evaluated, measure_part
 from training.export import OPSET
 from training.metrics import Scored
 from training.provenance import config_digest, libraries, plain, source_code
 from training.reference_fit import refusals
+from training.tables import robustness
 from training.tables.additive import AdditiveModel, fit
 from training.tables.config import TableConfig
 from training.tables.graph import TableParity, parity_facts
 from training.tables.people import People
+from training.tables.robustness import Asked
+from training.tables.robustness_section import PICTURE, draw_robustness
 
 _FOLDS = 5
 
@@ -49,10 +53,19 @@ def measure(
     parts: dict[Part, Evaluated],
     reference: Reference,
     embedding: NDArray[np.float32],
+    onnx: Path,
     parity: TableParity,
 ) -> dict[str, Any]:
     """Return the content of `evaluation.json`."""
     test = people.known(Part.TEST)
+    asked = Asked(
+        parts[Part.TEST],
+        people.values[test],
+        np.nanstd(people.values[people.split.indices(Part.TRAINING)], axis=0),
+        people.spec.inputs,
+        onnx,
+        reference,
+    )
     measured = {
         "model": config.name,
         "version": config.version,
@@ -61,11 +74,15 @@ def measure(
         "inputs": _inputs(people, model),
         "validation": measure_part(parts[Part.VALIDATION], config.evaluation, config.seed),
         "test": measure_part(parts[Part.TEST], config.evaluation, config.seed),
+        robustness.KEY: robustness.measure_robustness(config, asked),
         "out_of_distribution": refusals(
             reference, {"test part": embedding[test]} | strange(embedding[test], config.seed)
         ),
         "export": {"opset": OPSET, "largest_differences": parity_facts(parity)}
         | {"tolerances": plain(config.export)},
+        operating_point.KEY: operating_point.operating_point_facts(
+            config.calibration, "the validation part"
+        ),
     }
     if config.leave_site_out:
         measured["sites"] = measure_sites(config, people)
@@ -166,8 +183,14 @@ def _provenance(config: TableConfig, people: People) -> dict[str, Any]:
     }
 
 
-def draw(people: People, model: AdditiveModel, test: Evaluated, folder: Path) -> tuple[Path, ...]:
-    """Draw every picture of the evaluation into `folder`."""
+def draw(
+    people: People,
+    model: AdditiveModel,
+    test: Evaluated,
+    evaluation: Mapping[str, Any],
+    folder: Path,
+) -> tuple[Path, ...]:
+    """Draw every picture of the `evaluation` into `folder`."""
     parts = {"test": test.scored()}
     point = test.calibration.labels[0].operating_point
     return (
@@ -175,6 +198,7 @@ def draw(people: People, model: AdditiveModel, test: Evaluated, folder: Path) ->
         plots.reliability_plot(parts, folder / "reliability.png"),
         plots.decision_plot(parts, folder / "decision-curve.png"),
         _curves(people, model, folder / "curves.png"),
+        draw_robustness(evaluation[robustness.KEY], folder / PICTURE),
     )
 
 

@@ -18,12 +18,17 @@ from models.calibration import Calibration
 from models.package import ModelPackage
 from models.reference import Reference
 from training import calibrating
-from training.against_champion import tell_against_champion
+from training.against_champion import (
+    KEY,
+    AgainstChampion,
+    hold_against_champion,
+    record_against_champion,
+)
 from training.evaluation import headline
 from training.locked_set import LockedSet, locked_set_of, write_locked_set
 from training.loop import Watch
 from training.packaging import Contents, require_complete, write_package
-from training.pipeline import Places
+from training.pipeline import Places, made_at
 from training.provenance import config_digest, plain, source_code
 from training.reference_fit import fit_reference
 from training.registry import LOCKED_SET, PACKAGE
@@ -89,16 +94,17 @@ def _make(
         part: measuring.evaluated(people, part, probability, calibration)
         for part in (Part.VALIDATION, Part.TEST)
     }
-    evaluation = measuring.measure(config, people, model, parts, reference, embedding, parity)
-    figures = measuring.draw(people, model, parts[Part.TEST], folder / "figures")
+    evaluation = measuring.measure(config, people, model, parts, reference, embedding, onnx, parity)
+    figures = measuring.draw(people, model, parts[Part.TEST], evaluation, folder / "figures")
+    kept = locked_set_of(parts[Part.TEST], people.split.digest_for(people.manifest))
+    held = hold_against_champion(made_at(config.name, config.version, places), kept, folder)
+    evaluation[KEY], shown = dict(held.facts), (*figures, *held.figures)
     watch.stage("packaging")
-    contents = _contents(config, people, calibration, reference, evaluation, onnx, figures)
+    contents = _contents(config, people, calibration, reference, evaluation, onnx, shown)
     used = is_used(config.name, config.version, places.home)
     root = places.packages / config.name / config.version
     package = write_package(contents, root, used=used)
-    kept = locked_set_of(parts[Part.TEST], people.split.digest_for(people.manifest))
-    _record(config, kept, evaluation, package, folder, tracker)
-    tell_against_champion(tracker, places.home, package.reference_to, kept, folder, watch)
+    _record(config, kept, held, evaluation, package, folder, tracker, watch)
     return package
 
 
@@ -154,10 +160,12 @@ def _calibrated(config: TableConfig, people: People, logits: NDArray[np.float32]
 def _record(
     config: TableConfig,
     kept: LockedSet,
+    held: AgainstChampion,
     evaluation: dict[str, Any],
     package: ModelPackage,
     folder: Path,
     tracker: Tracker,
+    watch: Watch,
 ) -> None:
     write_locked_set(kept, folder / LOCKED_SET)
     tracker.figures(headline(evaluation))
@@ -165,6 +173,7 @@ def _record(
     tracker.files(folder / LOCKED_SET, LOCKED_SET)
     tracker.files(folder / "figures", "figures")
     tracker.register(config.name, package.reference_to.digest, config.version)
+    record_against_champion(held, folder, tracker, watch)
 
 
 def _tags(config: TableConfig, people: People) -> dict[str, Any]:
