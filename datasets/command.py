@@ -110,10 +110,14 @@ def manifest(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the manifest of a data set, with its data sheet beside it as NAME.md."""
+    """Write the manifest of a data set, with its data sheet beside it as NAME.md.
+
+    Every picture is decoded first: there is no manifest of one that cannot be read.
+    """
     with told_errors():
         from datasets.description import load_description
         from datasets.manifest_file import write_manifest
+        from datasets.pictures import require_readable
         from datasets.reading import read
         from datasets.reviews.merging import reviewed
         from datasets.sheet import render_sheet
@@ -121,6 +125,9 @@ def manifest(
         made, reviews = read(name, data_folder(data)), None
         if from_reviews is not None:
             made, reviews = reviewed(made, from_reviews)
+        pictures = [] if made.is_table else [(made.path_of(s), s.sample_id) for s in made]
+        with _progress("Decoding") as progress:
+            require_readable(pictures, progress)
         write_manifest(made, out)
         sheet = out.with_suffix(".md")
         sheet.write_text(render_sheet(load_description(name), made, reviews), encoding="utf-8")

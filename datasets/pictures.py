@@ -1,5 +1,7 @@
 """The pixels of one stored image, as grey levels or colour, whatever format it lies in."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from models.errors import DataError
 
 _DICOM_AT, _DICOM = 128, b"DICM"
+_NAMED = 8
+"""Files that an error names."""
 
 
 SUFFIXES = (
@@ -39,6 +43,38 @@ def read_colour(path: Path, name: str) -> NDArray[np.uint8]:
     if _is_dicom(path):
         return np.repeat(_dicom_grey(path, name)[:, :, None], 3, axis=2)
     return np.asarray(_opened(path, name).convert("RGB"))
+
+
+def require_readable(
+    pictures: Sequence[tuple[Path, str]],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Make sure that every picture can be decoded to its end; each is a file and its name.
+
+    Raises:
+        DataError: naming those that cannot.
+    """
+    wrong = []
+    # Decoding lets other threads run.
+    with ThreadPoolExecutor() as threads:
+        readable = threads.map(lambda each: _is_readable(*each), pictures)
+        for at, ((_, name), good) in enumerate(zip(pictures, readable, strict=True), start=1):
+            wrong += [] if good else [name]
+            progress(at, len(pictures))
+    if wrong:
+        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise DataError(
+            f"{', '.join(wrong[:_NAMED])}{more} cannot be decoded as an image; restore the file or "
+            "drop its row."
+        )
+
+
+def _is_readable(path: Path, name: str) -> bool:
+    try:
+        read_colour(path, name)
+    except DataError:
+        return False
+    return True
 
 
 def file_facts(path: Path) -> dict[str, float]:

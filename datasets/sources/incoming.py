@@ -18,6 +18,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from datasets.pictures import require_readable
 from datasets.sources import Listing, Place, Row
 from datasets.sources.csv_file import UTF_8, read_csv
 from models.deidentification import DeidentificationError, Deidentifier
@@ -75,7 +76,8 @@ def bring_in(place: Place, objects: Iterable[tuple[str, bytes]]) -> Listing:
     somebody looked at the images and no name is burnt into any. `encoding` is that of the table.
 
     Raises:
-        DataError: an object is no image, may show a name, or has no label; or a label has no image.
+        DataError: an object is no image that can be decoded, may show a name, or has no label; or a
+            label has no image.
     """
     labels = _Labels(place)
     folder = home() / "datasets" / place.name
@@ -83,6 +85,7 @@ def bring_in(place: Place, objects: Iterable[tuple[str, bytes]]) -> Listing:
     deidentifier = Deidentifier(secret())
     mask = () if place.settings.get("burned_in") == "none" else None
     rows: list[Row] = []
+    pictures: list[tuple[Path, str]] = []
     with (folder / _REMOVED).open("w", encoding="utf-8") as removed:
         for where, data in objects:
             source = _header(where, data)
@@ -96,8 +99,11 @@ def bring_in(place: Place, objects: Iterable[tuple[str, bytes]]) -> Listing:
             (folder / name).write_bytes(done.data)
             kept = {"sample": name, "removed": list(done.changed)}
             removed.write(json.dumps(kept) + "\n")
+            pictures.append((folder / name, where))
             rows.append(Row(where, {**label, **_columns(made), "path": name}))
     labels.require_all_used()
+    # Here, where the file is still known by its own name.
+    require_readable(pictures)
     return Listing(folder, iter(rows))
 
 
