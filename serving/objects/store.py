@@ -5,7 +5,7 @@
     with store.open(stored.digest) as file:    # seekable; reads and decrypts what is asked for
         dataset = pydicom.dcmread(file)
 
-The address is the SHA-256 of the plain bytes, so that the same object is kept once and a changed
+The address is a digest of the plain bytes, so that the same object is kept once and a changed
 one is noticed. On disk an object's name is a keyed digest of the address: whoever sees the folder
 alone cannot tell whether a picture they know is in it. Who refers to an object is for the records
 to know; `delete` removes it for all.
@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import hmac
 import io
-import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from typing import BinaryIO, cast
 
 from models.errors import ZhuzhenError
 from models.store import home
+from serving.objects.digest import ALGORITHMS, USUAL, algorithm_of, digest_of, hash_of
 from serving.objects.encryption import (
     HEADER_BYTES,
     SEGMENT_BYTES,
@@ -38,7 +38,6 @@ from serving.objects.folder import FolderShelf, Shelf
 from serving.objects.reading import ObjectReader
 from serving.privacy import Keyring, SealError, SecretName, open_keyring
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PIECE_BYTES = 1024 * 1024
 _TOGETHER = 4
 """Segments that are written by one call of the system."""
@@ -54,7 +53,7 @@ class StoredObject:
     """An object that is on disk."""
 
     digest: str
-    """`sha256:` and 64 hexadecimal digits."""
+    """Its address; see `digest_of`."""
     size: int
     """Bytes."""
 
@@ -76,9 +75,9 @@ class ObjectStore:
                     writer.write(piece)
             return writer.commit()
 
-    def writer(self) -> "ObjectWriter":
+    def writer(self, algorithm: str = USUAL) -> "ObjectWriter":
         """Return a writer for an object that comes in pieces; a context manager."""
-        return ObjectWriter(self, self._shelf, self._keyring)
+        return ObjectWriter(self, self._shelf, self._keyring, algorithm)
 
     def get(self, digest: str) -> bytes:
         """Return the whole object, whose digest is checked.
@@ -90,7 +89,7 @@ class ObjectStore:
         with self._reader(digest) as reader:
             # Whoever does not say how much is given it in pieces of 8 KiB, four times as slowly.
             content = io.BufferedReader(reader, SEGMENT_BYTES).read(reader.size)
-        if digest_of(content) != digest:
+        if digest_of(content, algorithm_of(digest)) != digest:
             raise SealError("A stored object does not have its digest; restore the backup.")
         return content
 
@@ -170,8 +169,7 @@ class ObjectStore:
         Raises:
             ValueError: `digest` is none.
         """
-        if not _DIGEST.fullmatch(digest):
-            raise ValueError("not a digest; expected sha256: and 64 hexadecimal digits")
+        algorithm_of(digest)
         key = self._keyring.secret(SecretName.BLIND_INDEX)
         return hmac.digest(key, f"objects\n{digest}".encode(), hashlib.sha256).hex()
 
@@ -203,13 +201,16 @@ class ObjectStore:
             if header.key_id == self._keyring.active_key().key_id:
                 return False
             keys = ObjectKeys(self._keyring.data_key(header.key_id), header)
-            with ObjectReader(file, header, keys) as reader, self.writer() as writer:
-                while piece := reader.read(_PIECE_BYTES):
-                    writer.write(piece)
-                # The content says its digest, and the old seal that this file was for it.
-                if not hmac.compare_digest(keys.seal(header.packed(), writer.digest), seal):
-                    raise SealError("A stored object does not have its digest.")
-                return writer.commit_over(name)
+            with ObjectReader(file, header, keys) as reader:
+                for algorithm in ALGORITHMS:
+                    reader.seek(0)
+                    with self.writer(algorithm) as writer:
+                        while piece := reader.read(_PIECE_BYTES):
+                            writer.write(piece)
+                        # The content says its digest, and the old seal that the file was for it.
+                        if hmac.compare_digest(keys.seal(header.packed(), writer.digest), seal):
+                            return writer.commit_over(name)
+        raise SealError("A stored object does not have its digest.")
 
     def _reader(self, digest: str) -> ObjectReader:
         try:
@@ -236,14 +237,15 @@ class ObjectWriter:
     and `sync`, to outlive a loss of power.
     """
 
-    def __init__(self, store: ObjectStore, shelf: Shelf, keyring: Keyring) -> None:
+    def __init__(self, store: ObjectStore, shelf: Shelf, keyring: Keyring, algorithm: str) -> None:
         self._store = store
         key = keyring.active_key()
         self._header = Header.fresh(key)
         self._keys = ObjectKeys(key, self._header)
         self._draft = shelf.begin()
         self._draft.append(bytes(HEADER_BYTES))
-        self._hash = hashlib.sha256()
+        self._algorithm = algorithm
+        self._hash = hash_of(algorithm)
         self._size = 0
         self._segments = 0
         self._rest: bytearray | memoryview = bytearray()
@@ -262,7 +264,7 @@ class ObjectWriter:
     @property
     def digest(self) -> str:
         """Digest of what was written so far."""
-        return f"sha256:{self._hash.hexdigest()}"
+        return f"{self._algorithm}:{self._hash.hexdigest()}"
 
     def write(self, piece: "bytes | bytearray | memoryview") -> None:
         """Take the next bytes."""
@@ -353,11 +355,6 @@ class _Scratch(threading.local):
 
 
 _SCRATCH = _Scratch()
-
-
-def digest_of(content: bytes) -> str:
-    """Return the address of `content`."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def open_objects(folder: Path | None = None, keyring: Keyring | None = None) -> ObjectStore:

@@ -1,5 +1,6 @@
 """Objects come back as they were, or not at all; nothing of them lies in clear on disk."""
 
+import hashlib
 import io
 import os
 import random
@@ -61,6 +62,20 @@ def test_the_same_content_is_kept_once(store: ObjectStore, tmp_path: Path) -> No
     assert len(files_of(tmp_path)) == 1
 
 
+def test_objects_of_earlier_addresses_stay(tmp_path: Path) -> None:
+    keyring = open_keyring(tmp_path)
+    store = open_objects(tmp_path, keyring)
+    content = b"kept before" * 20_000
+    with store.writer("sha256") as writer:
+        writer.write(content)
+        earlier = writer.commit()
+    assert earlier.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert store.put(content).digest.startswith("blake3:")
+    keyring.add_data_key()
+    assert list(store.reencrypt()) == [True, True]
+    assert store.get(earlier.digest) == content
+
+
 def test_a_deleted_object_is_gone(store: ObjectStore, tmp_path: Path) -> None:
     digest = store.put(b"one").digest
     assert store.exists(digest)
@@ -84,7 +99,7 @@ def test_neither_content_nor_address_is_on_disk(store: ObjectStore, tmp_path: Pa
     content = ("张伟^Zhang Wei" * 100).encode()
     stored = store.put(content)
     for path in tmp_path.rglob("*"):
-        assert stored.digest.removeprefix("sha256:") not in path.name
+        assert stored.digest.removeprefix("blake3:") not in path.name
         if path.is_file():
             assert "张伟".encode() not in path.read_bytes()
             assert path.stat().st_mode & 0o077 == 0 or path.suffix == ".lock"
