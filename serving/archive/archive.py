@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,18 +18,20 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.errors import ZhuzhenError
+from serving.archive.announced import UNANNOUNCED, Announced, identified
 from serving.archive.arrivals import Arrival, Arrivals
 from serving.archive.early import EarlyFile
 from serving.archive.entries import (
     Entry,
     Quarantined,
-    insert_instance,
     insert_quarantined,
     other_patient,
 )
 from serving.archive.errors import InstanceRefusedError, Refusal, StudyGoneError
-from serving.archive.file_meta import file_meta
+from serving.archive.file_meta import file_meta, open_file
 from serving.archive.header import Attributes, InstanceHeader, is_uid, read_instance_header
+from serving.archive.indexing import Coming, insert_instances
 from serving.archive.ledger import Ledger, Result
 from serving.archive.patients import said_of_patient
 from serving.archive.places import Places
@@ -66,15 +68,6 @@ class Receipt:
     header: InstanceHeader
     digest: str
     """Where the object store has the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """What the sender said of an instance beside it; None where it said nothing."""
-
-    sop_class_uid: str | None = None
-    sop_instance_uid: str | None = None
-    study_uid: str | None = None
 
 
 class Durability(StrEnum):
@@ -118,7 +111,7 @@ class Archive:
         self._ledger = Ledger(engine)
         self._places = Places()
         self._arrivals = Arrivals(
-            engine, objects, keyring, self._ledger, self._insert, self._set_apart
+            engine, objects, keyring, self._ledger, self._places, self._insert, self._set_apart
         )
         self._closing = threading.Lock()
         self.refused_for_space = 0
@@ -172,7 +165,7 @@ class Archive:
         data_set: bytes | memoryview,
         transfer_syntax_uid: str,
         origin: Origin,
-        announced: Announced = Announced(),
+        announced: Announced = UNANNOUNCED,
         *,
         reopens: bool = True,
         behind: bool = False,
@@ -190,7 +183,7 @@ class Archive:
         """
         try:
             header = read_instance_header(data_set, transfer_syntax_uid)
-            _hold_against(announced, header)
+            announced.hold_against(header)
         except InstanceRefusedError as refused:
             self._quarantine(refused, data_set, transfer_syntax_uid, origin, announced)
             raise
@@ -200,14 +193,26 @@ class Archive:
         ):
             stored = writer.finish()
             entry = Entry(header, transfer_syntax_uid, stored, origin.institution, origin.source)
-            return self._keep(entry, writer, reopens=reopens, behind=behind)
+            return self._keep(entry, data_set, writer, reopens=reopens, behind=behind)
 
-    def _keep(self, entry: Entry, writer: ObjectWriter, *, reopens: bool, behind: bool) -> Receipt:
+    def _keep(
+        self,
+        entry: Entry,
+        data_set: bytes | memoryview,
+        writer: ObjectWriter,
+        *,
+        reopens: bool,
+        behind: bool,
+    ) -> Receipt:
         # Results are made from what is durable, and must not be less so.
         synced = self._durability is Durability.POWER_CUT or not reopens
         arrival = self._arrivals.claim(writer, entry, self._clock(), reopens=reopens, synced=synced)
         try:
             known = self._arrivals.known(arrival)
+            if known.digest is not None and self._has_otherwise(known.digest, entry, data_set):
+                self._arrivals.let_go(arrival)
+                writer.discard()
+                return Receipt(Kept.SAME, entry.header, known.digest)
             writer.place(entry.stored)
             if synced:
                 writer.sync()
@@ -225,19 +230,25 @@ class Archive:
         if known.digest == entry.stored.digest:
             return Receipt(Kept.SAME, entry.header, entry.stored.digest)
         refused = other_patient() if known.is_of_other_patient else _conflict()
-        _identify(refused, entry.header)
-        self._set_apart(arrival, refused)
+        self._set_apart(arrival, identified(refused, entry.header))
         raise refused
 
-    def _insert(self, connection: Connection, arrival: Arrival) -> str | None:
-        return insert_instance(
-            connection,
-            self.keyring,
-            arrival.entry,
-            arrival.at,
-            self._places,
-            reopens=arrival.reopens,
-        )
+    def _has_otherwise(self, digest: str, entry: Entry, data_set: bytes | memoryview) -> bool:
+        """Whether the known file of `digest` holds the same data set, and differs for all that:
+        another version of this software wrote it.
+        """
+        if digest == entry.stored.digest:
+            return False
+        try:
+            known = open_file(self.objects.get(digest))
+        except ZhuzhenError:
+            return False
+        syntax = entry.transfer_syntax_uid
+        return known.transfer_syntax_uid == syntax and known.data_set == memoryview(data_set)
+
+    def _insert(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[str | None]:
+        coming = [Coming(each.entry, each.at, each.reopens) for each in arrivals]
+        return insert_instances(connection, self.keyring, coming, self._places)
 
     def _set_apart(self, arrival: Arrival, why: Exception | None) -> None:
         """Note in the quarantine what cannot be in the index: by default, for a conflict.
@@ -262,7 +273,7 @@ class Archive:
 
     def quarantine(self, refused: InstanceRefusedError, data: bytes, origin: Origin) -> None:
         """Keep `data`, which is not even a DICOM file, apart from the archive."""
-        self._quarantine(refused, data, "", origin, Announced())
+        self._quarantine(refused, data, "", origin, UNANNOUNCED)
 
     def write(self, write: Callable[[Connection], Result]) -> Result:
         """Run `write` in a transaction, with what others write at the same time; see `Ledger`."""
@@ -352,9 +363,7 @@ class Archive:
             refused = InstanceRefusedError(
                 Refusal.OUT_OF_SPACE, "No space is left to keep instances; send it again later."
             )
-            if header is not None:
-                _identify(refused, header)
-            raise refused from None
+            raise (refused if header is None else identified(refused, header)) from None
 
 
 def _conflict() -> InstanceRefusedError:
@@ -362,33 +371,3 @@ def _conflict() -> InstanceRefusedError:
         Refusal.CONFLICT,
         "Another instance with this SOP Instance UID is known; this one is in quarantine.",
     )
-
-
-def _identify(refused: InstanceRefusedError, header: InstanceHeader) -> None:
-    refused.sop_class_uid = header.sop_class_uid
-    refused.sop_instance_uid = header.sop_instance_uid
-    refused.said = header.study
-
-
-def _hold_against(announced: Announced, header: InstanceHeader) -> None:
-    """Hold what the sender said against what the data set says.
-
-    Raises:
-        InstanceRefusedError: they differ.
-    """
-    for said, found, name in (
-        (announced.sop_class_uid, header.sop_class_uid, "SOP Class UID"),
-        (announced.sop_instance_uid, header.sop_instance_uid, "SOP Instance UID"),
-    ):
-        if said is not None and said != found:
-            refused = InstanceRefusedError(
-                Refusal.NOT_AS_ANNOUNCED, f"The {name} of the data set is not the announced one."
-            )
-            _identify(refused, header)
-            raise refused
-    if announced.study_uid is not None and announced.study_uid != header.study_uid:
-        refused = InstanceRefusedError(
-            Refusal.OTHER_STUDY, "The instance belongs to another study than it was stored under."
-        )
-        _identify(refused, header)
-        raise refused

@@ -17,15 +17,15 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
+from serving.archive.acknowledged import Acknowledged
 from serving.archive.entries import (
     Entry,
-    are_of_different_patients,
     find_digest,
     is_of_other_patient,
 )
@@ -33,6 +33,7 @@ from serving.archive.errors import InstanceRefusedError
 from serving.archive.file_meta import data_set_offset
 from serving.archive.header import read_instance_header
 from serving.archive.ledger import Ledger, LedgerClosedError
+from serving.archive.places import Places
 from serving.faults import place_of
 from serving.objects import ObjectNotFoundError, ObjectStore, ObjectWriter, StoredObject
 from serving.privacy import Keyring, SealError, SecretName
@@ -73,8 +74,8 @@ class Known:
     """Whether its study is another patient's."""
 
 
-Write = Callable[[Connection, Arrival], str | None]
-"""Indexes an arrival; returns None, or the digest of the instance that has its UID already."""
+Write = Callable[[Connection, Sequence[Arrival]], list[str | None]]
+"""Indexes arrivals; returns of each None, or the digest of the instance that has its UID."""
 Fail = Callable[[Arrival, Exception | None], None]
 """Takes what cannot be in the index: of an error, or of another instance with its UID."""
 
@@ -88,6 +89,7 @@ class Arrivals:
         objects: ObjectStore,
         keyring: Keyring,
         ledger: Ledger,
+        places: Places,
         write: Write,
         fail: Fail,
     ) -> None:
@@ -95,13 +97,13 @@ class Arrivals:
         self._objects = objects
         self._keyring = keyring
         self._ledger = ledger
+        self._places = places
         self._write = write
         self._fail = fail
         self._waiting: deque[Arrival] = deque()
         self._ours: set[str] = set()
         """Names that this process holds."""
-        self._acknowledged: dict[str, Arrival] = {}
-        """By these names, what is to be indexed."""
+        self._acknowledged = Acknowledged()
         self._is_stuck = False
         self._turn = threading.Lock()
         """Held by who indexes what waits."""
@@ -139,7 +141,7 @@ class Arrivals:
         """
         entry = arrival.entry
         # First these: who is not among them any more is in the index.
-        if any(_contradicts(each.entry, entry) for each in list(self._acknowledged.values())):
+        if self._acknowledged.has_of_other_patient(entry):
             return Known(None, is_of_other_patient=True)
 
         def look(connection: Connection) -> Known:
@@ -147,19 +149,21 @@ class Arrivals:
             digest = find_digest(connection, entry.institution, uid)
             if digest is not None:
                 return Known(digest, is_of_other_patient=False)
-            return Known(None, is_of_other_patient(connection, self._keyring, entry))
+            # Where one of this patient came lately, to index it tells the rest.
+            known = entry.key in self._places
+            return Known(None, not known and is_of_other_patient(connection, self._keyring, entry))
 
         return self._reader.read(look)
 
     def let_go(self, arrival: Arrival) -> None:
         """Give up the claim to a UID."""
         self._objects.let_go(arrival.held)
-        self._acknowledged.pop(arrival.held, None)
+        self._acknowledged.forget(arrival.held)
         self._ours.discard(arrival.held)
 
     def add(self, arrival: Arrival) -> None:
         """Have an arrival indexed, soon."""
-        self._acknowledged[arrival.held] = arrival
+        self._acknowledged.add(arrival.held, arrival.entry)
         with self._changed:
             self._waiting.append(arrival)
             if len(self._waiting) == 1:
@@ -186,7 +190,7 @@ class Arrivals:
     def _index(self, batch: list[Arrival]) -> None:
         """Index arrivals in one transaction and let them go."""
         known = self._ledger.write(
-            lambda connection: [self._write(connection, arrival) for arrival in batch],
+            lambda connection: self._write(connection, batch),
             synced=any(arrival.synced for arrival in batch),
         )
         for arrival, digest in zip(batch, known, strict=True):
@@ -310,15 +314,6 @@ class Arrivals:
         key = self._keyring.secret(SecretName.BLIND_INDEX)
         claimed = f"arrivals\n{entry.institution}\n{entry.header.sop_instance_uid}"
         return hmac.digest(key, claimed.encode(), hashlib.sha256).hex()
-
-
-def _contradicts(known: Entry, entry: Entry) -> bool:
-    """Whether both are of one study, and name different patients."""
-    return (
-        known.institution == entry.institution
-        and known.header.study_uid == entry.header.study_uid
-        and are_of_different_patients(known.header, entry.header)
-    )
 
 
 def _heals(error: Exception) -> bool:

@@ -1,28 +1,25 @@
-"""Rows of the index: how one instance gets into it, and how it is found."""
+"""Rows of the index: what is asked of them, and how they are sealed."""
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from serving.archive.errors import InstanceRefusedError, Refusal, StudyGoneError
+from serving.archive.errors import InstanceRefusedError, Refusal
 from serving.archive.header import Attributes, InstanceHeader
-from serving.archive.places import Place, Places
+from serving.archive.places import Key
 from serving.archive.tables import (
     EXPECTED,
     INSTANCES,
     QUARANTINE,
     SERIES,
     STUDIES,
-    StudyState,
 )
 from serving.objects import StoredObject
 from serving.privacy import Keyring, blind_index, seal, unseal
 from serving.records import Prepared
 
-_STUDY, _SERIES, _INSTANCE = "archive_studies", "archive_series", "archive_instances"
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 PATIENT_ID, ACCESSION_NUMBER = "archive.patient_id", "archive.accession_number"
 """Contexts of the blind indexes."""
@@ -39,11 +36,6 @@ _PATIENT_OF = Prepared(
         STUDIES.c.study_uid == bindparam("study_uid"),
     )
 )
-_INSERT = Prepared(
-    INSTANCES.insert()
-    .values({name: bindparam(name) for name in INSTANCES.columns.keys() if name != "id"})  # noqa: SIM118
-    .inline()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +47,12 @@ class Entry:
     stored: StoredObject
     institution: str
     source: str
+
+    @property
+    def key(self) -> Key:
+        """Of which study, series and patient it is."""
+        header = self.header
+        return self.institution, header.study_uid, header.series_uid, stated_patient(header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,51 +66,6 @@ class Quarantined:
     sop_instance_uid: str
     transfer_syntax_uid: str
     stored: StoredObject
-
-
-def insert_instance(
-    connection: Connection,
-    keyring: Keyring,
-    entry: Entry,
-    now: float,
-    places: Places,
-    *,
-    reopens: bool = True,
-) -> str | None:
-    """Add an instance; return None, or the digest of the one that has its UID already.
-
-    A new instance of a study that was complete opens the study anew if it `reopens`.
-
-    Raises:
-        InstanceRefusedError: its study is another patient's.
-    """
-    header = entry.header
-    known = find_digest(connection, entry.institution, header.sop_instance_uid)
-    if known is not None:
-        return known
-    patient = text_of(header.study, _PATIENT)
-    key = (entry.institution, header.study_uid, header.series_uid, patient)
-    place = places.touch(connection, key, entry.source, now) if reopens else None
-    if place is None:
-        study_id = _study(connection, keyring, entry, now, reopens=reopens)
-        place = Place(study_id, _series(connection, keyring, header, study_id))
-        places.remember(key, place)
-    _INSERT.run(
-        connection,
-        {
-            "institution": entry.institution,
-            "sop_instance_uid": header.sop_instance_uid,
-            "series_id": place.series_id,
-            "sop_class_uid": header.sop_class_uid,
-            "transfer_syntax_uid": entry.transfer_syntax_uid,
-            "digest": entry.stored.digest,
-            "size": entry.stored.size,
-            "attributes": sealed(keyring, header.instance | header.routing, _INSTANCE),
-            "received_at": now,
-            "source": entry.source,
-        },
-    )
-    return None
 
 
 def find_digest(connection: Connection, institution: str, sop_instance_uid: str) -> str | None:
@@ -138,18 +91,17 @@ def is_of_other_patient(connection: Connection, keyring: Keyring, entry: Entry) 
         connection,
         {"institution": entry.institution, "study_uid": entry.header.study_uid},
     ).fetchone()
-    return found is not None and _differs(keyring, str(found[0]), entry.header)
+    return found is not None and differs(keyring, str(found[0]), entry.header)
 
 
-def are_of_different_patients(one: InstanceHeader, other: InstanceHeader) -> bool:
-    """Whether two instances name different patients; one that is not stated is none."""
-    patients = {text_of(header.study, _PATIENT) for header in (one, other)} - {""}
-    return len(patients) > 1
+def stated_patient(header: InstanceHeader) -> str:
+    """Return the Patient ID of an instance, empty where none is stated."""
+    return text_of(header.patient, _PATIENT)
 
 
-def _differs(keyring: Keyring, index: str, header: InstanceHeader) -> bool:
+def differs(keyring: Keyring, index: str, header: InstanceHeader) -> bool:
     """Whether the patient of a study is another one; one that is not stated is none."""
-    patient = text_of(header.study, _PATIENT)
+    patient = stated_patient(header)
     allowed = (blind_index(keyring, patient, PATIENT_ID), blind_index(keyring, "", PATIENT_ID))
     return bool(patient) and index not in allowed
 
@@ -234,77 +186,3 @@ def insert_into(connection: Connection, table: Table) -> "sqlite.Insert | postgr
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
-
-
-def _study(
-    connection: Connection, keyring: Keyring, entry: Entry, now: float, *, reopens: bool
-) -> int:
-    attributes = entry.header.study
-    if not reopens:
-        return _known_study(connection, keyring, entry)
-    values: dict[str, Any] = {
-        "institution": entry.institution,
-        "study_uid": entry.header.study_uid,
-        "study_date": plain_text(attributes, "00080020", 8),
-        "patient_index": blind_index(keyring, text_of(attributes, _PATIENT), PATIENT_ID),
-        "accession_index": blind_index(keyring, text_of(attributes, "00080050"), ACCESSION_NUMBER),
-        "attributes": sealed(keyring, attributes, _STUDY),
-        "source": entry.source,
-        "state": StudyState.RECEIVING.value,
-        "version": 0,
-        "expected": select(EXPECTED.c.instances)
-        .where(
-            EXPECTED.c.institution == entry.institution,
-            EXPECTED.c.study_uid == entry.header.study_uid,
-        )
-        .scalar_subquery(),
-        "first_received_at": now,
-        "last_received_at": now,
-        "instances": 1,
-    }
-    statement = insert_into(connection, STUDIES).values(values)
-    opened = {
-        "state": StudyState.RECEIVING.value,
-        "last_received_at": now,
-        "instances": STUDIES.c.instances + 1,
-        "source": entry.source,
-    }
-    found = statement.on_conflict_do_update(
-        index_elements=["institution", "study_uid"], set_=opened
-    ).returning(STUDIES.c.id, STUDIES.c.patient_index)
-    row = connection.execute(found).one()
-    if _differs(keyring, row.patient_index, entry.header):
-        raise other_patient()
-    return int(row.id)
-
-
-def _known_study(connection: Connection, keyring: Keyring, entry: Entry) -> int:
-    """Return the study of what this node made.
-
-    Raises:
-        StudyGoneError: it was erased.
-        InstanceRefusedError: it is another patient's.
-    """
-    found = select(STUDIES.c.id, STUDIES.c.patient_index).where(
-        STUDIES.c.institution == entry.institution, STUDIES.c.study_uid == entry.header.study_uid
-    )
-    row = connection.execute(found).first()
-    if row is None:
-        raise StudyGoneError
-    if _differs(keyring, row.patient_index, entry.header):
-        raise other_patient()
-    return int(row.id)
-
-
-def _series(connection: Connection, keyring: Keyring, header: InstanceHeader, study_id: int) -> int:
-    values = {
-        "study_id": study_id,
-        "series_uid": header.series_uid,
-        "modality": plain_text(header.series, "00080060", 16),
-        "attributes": sealed(keyring, header.series, _SERIES),
-    }
-    statement = insert_into(connection, SERIES).values(values)
-    kept = statement.on_conflict_do_update(
-        index_elements=["study_id", "series_uid"], set_={"series_uid": header.series_uid}
-    ).returning(SERIES.c.id)
-    return int(connection.execute(kept).scalar_one())

@@ -93,6 +93,11 @@ class InstanceHeader:
     elements: "Elements"
 
     @cached_property
+    def patient(self) -> Attributes:
+        """The patient's number and who gave it, alone."""
+        return self.elements.read(_PATIENT_TAGS)
+
+    @cached_property
     def study(self) -> Attributes:
         """Of the study and its patient."""
         return self.elements.read(_STUDY_TAGS)

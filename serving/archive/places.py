@@ -19,6 +19,7 @@ _TOUCH = Prepared(
         STUDIES.c.id == bindparam("study"),
         STUDIES.c.institution == bindparam("of_institution"),
         STUDIES.c.study_uid == bindparam("of_study"),
+        STUDIES.c.patient_index == bindparam("whose"),
         exists().where(
             SERIES.c.id == bindparam("series"),
             SERIES.c.study_id == STUDIES.c.id,
@@ -28,7 +29,7 @@ _TOUCH = Prepared(
     .values(
         state=StudyState.RECEIVING.value,
         last_received_at=bindparam("now"),
-        instances=STUDIES.c.instances + 1,
+        instances=STUDIES.c.instances + bindparam("more"),
         source=bindparam("from_source"),
     )
 )
@@ -40,6 +41,8 @@ class Place:
 
     study_id: int
     series_id: int
+    patient_index: str
+    """Whose study it is, as the index says it."""
 
 
 class Places:
@@ -48,8 +51,14 @@ class Places:
     def __init__(self) -> None:
         self._places: OrderedDict[Key, Place] = OrderedDict()
 
-    def touch(self, connection: Connection, key: Key, source: str, now: float) -> Place | None:
-        """Note in the study that one more instance came; None if its place is not known here.
+    def __contains__(self, key: Key) -> bool:
+        """Whether an instance of that study, series and patient came here lately."""
+        return key in self._places
+
+    def touch(
+        self, connection: Connection, key: Key, source: str, now: float, more: int
+    ) -> Place | None:
+        """Note in the study that so many `more` instances came; None if it is not known here.
 
         Rows may have been removed since, or never committed, and their numbers given to others.
         """
@@ -64,8 +73,10 @@ class Places:
                 "series": place.series_id,
                 "of_institution": institution,
                 "of_study": study_uid,
+                "whose": place.patient_index,
                 "of_series": series_uid,
                 "now": now,
+                "more": more,
                 "from_source": source,
             },
         )

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from serving.access import Access, access_of
 from serving.answers import write_json
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
-from serving.archive.archive import Announced, Receipt
+from serving.archive.announced import Announced
+from serving.archive.archive import Receipt
 from serving.archive.file_meta import open_file
 from serving.archive.header import is_uid
 from serving.archive.patients import patient_of

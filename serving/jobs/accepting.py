@@ -18,7 +18,6 @@ from serving.archive.entries import (
     PATIENT_ID,
     Entry,
     Quarantined,
-    insert_instance,
     insert_quarantined,
     plain_text,
     sealed,
@@ -28,6 +27,7 @@ from serving.archive.entries import (
 from serving.archive.errors import InstanceRefusedError
 from serving.archive.file_meta import Opened, file_meta, open_file
 from serving.archive.header import InstanceHeader, read_instance_header
+from serving.archive.indexing import Coming, insert_instances
 from serving.archive.patients import patient_of
 from serving.archive.places import Places
 from serving.archive.quarantined import find_quarantined, forget_quarantined
@@ -166,7 +166,7 @@ def _accept(
     if known is None or known.digest != entry.stored.digest:
         if known is not None:
             replaced = [_set_aside(connection, known, header, now)]
-        insert_instance(connection, keyring, entry, now, Places())
+        insert_instances(connection, keyring, [Coming(entry, now, reopens=True)], Places())
         _take_over(connection, keyring, entry, was_known=known is not None)
     as_sent = forget_quarantined(connection, candidate.number)
     if as_sent is not None:

@@ -7,7 +7,8 @@ from typing import Protocol
 from sqlalchemy.exc import OperationalError
 
 from serving.archive import Archive, InstanceRefusedError, Origin, Refusal
-from serving.archive.archive import Announced, Kept
+from serving.archive.announced import Announced
+from serving.archive.archive import Kept
 from serving.archive.header import Attributes
 from serving.audit import AuditUnavailableError
 from serving.dimse.association import TryLaterError

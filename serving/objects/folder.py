@@ -81,8 +81,12 @@ class Draft(Protocol):
         """Write the next bytes."""
         ...
 
+    def leave_room(self, count: int) -> None:
+        """Begin behind the first `count` bytes; see `begin_with`."""
+        ...
+
     def begin_with(self, head: bytes) -> None:
-        """Write `head` over the first bytes."""
+        """Write `head` where room was left for it."""
         ...
 
     def keep(self, name: str, *, only_over: bool = False) -> bool:
@@ -238,8 +242,12 @@ class FolderDraft:
         while written < len(piece):
             written += os.write(self._open, memoryview(piece)[written:])
 
+    def leave_room(self, count: int) -> None:
+        """Begin behind the first `count` bytes; see `begin_with`."""
+        os.lseek(self._open, count, os.SEEK_SET)
+
     def begin_with(self, head: bytes) -> None:
-        """Write `head` over the first bytes."""
+        """Write `head` where room was left for it."""
         os.pwrite(self._open, head, 0)
 
     def keep(self, name: str, *, only_over: bool = False) -> bool:

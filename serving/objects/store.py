@@ -41,6 +41,7 @@ from serving.privacy import Keyring, SealError, SecretName, open_keyring
 _PIECE_BYTES = 1024 * 1024
 _TOGETHER = 4
 """Segments that are written by one call of the system."""
+_WRITTEN = b"", memoryview(b"")
 _ABANDONED_S = 24 * 3600.0
 
 
@@ -243,12 +244,14 @@ class ObjectWriter:
         self._header = Header.fresh(key)
         self._keys = ObjectKeys(key, self._header)
         self._draft = shelf.begin()
-        self._draft.append(bytes(HEADER_BYTES))
+        self._draft.leave_room(HEADER_BYTES)
         self._algorithm = algorithm
         self._hash = hash_of(algorithm)
         self._size = 0
         self._segments = 0
         self._rest: bytearray | memoryview = bytearray()
+        self._end = _WRITTEN
+        """Header and last segment, once finished and until they are written."""
 
     def __enter__(self) -> "ObjectWriter":
         return self
@@ -289,6 +292,7 @@ class ObjectWriter:
     def commit(self) -> StoredObject:
         """Make the object durable and return its address."""
         stored = self.finish()
+        self._write_end()
         self._draft.keep(self._store.name_of(stored.digest))
         return stored
 
@@ -296,25 +300,27 @@ class ObjectWriter:
         """Take no more bytes; return the address that the object will have."""
         sealed = memoryview(bytearray(len(self._rest) + TAG_BYTES))
         self._keys.encrypt_into(sealed, self._segments, self._rest, last=True)
-        self._draft.append(sealed)
         stored = StoredObject(self.digest, self._size)
         header = replace(self._header, size=self._size)
-        self._draft.begin_with(header.sealed(self._keys, stored.digest))
+        self._end = header.sealed(self._keys, stored.digest), sealed
         return stored
 
     def annotate(self, note: bytes) -> None:
-        """Note something of the finished object, once, for who finds it held."""
-        self._draft.append(self._keys.encrypt_note(note))
+        """Note something of the finished object, once and before it is held, for who finds it."""
+        head, sealed = self._end
+        self._end = head, memoryview(bytes(sealed) + self._keys.encrypt_note(note))
 
     def hold(self, held: str) -> bool:
         """Hold the finished object under a name that nothing else is held under; whether it was so.
 
         It stays held, whatever becomes of this process, until it is let go.
         """
+        self._write_end()
         return self._draft.hold(held)
 
     def place(self, stored: StoredObject) -> None:
         """Put the finished object where all can read it; it is not durable yet."""
+        self._write_end()
         self._draft.place(self._store.name_of(stored.digest))
 
     def sync(self) -> None:
@@ -328,7 +334,16 @@ class ObjectWriter:
     def commit_over(self, name: str) -> bool:
         """Replace the object of that name on disk, unless it was deleted meanwhile."""
         self.finish()
+        self._write_end()
         return self._draft.keep(name, only_over=True)
+
+    def _write_end(self) -> None:
+        """Write the last segment, with what is noted behind it, and what begins the object."""
+        head, sealed = self._end
+        if head:
+            self._draft.append(sealed)
+            self._draft.begin_with(head)
+            self._end = _WRITTEN
 
     def _encrypt_full(self, plain: memoryview) -> int:
         """Encrypt and write the segments that are full; return how many bytes that were.

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from sqlalchemy import func, select
 
 from serving.archive import InstanceRefusedError, Origin
-from serving.archive.archive import Announced
+from serving.archive.announced import Announced
 from serving.archive.entries import ACCESSION_NUMBER, text_of, unsealed
 from serving.archive.quarantined import list_quarantined
 from serving.archive.tables import INSTANCES, QUARANTINE, SERIES, STUDIES
@@ -254,7 +254,7 @@ with mock.patch(sys.argv.pop(1), die):
     ("moment", "is_done"),
     [
         ("serving.jobs.accepting._accept", False),
-        ("serving.jobs.accepting.insert_instance", False),
+        ("serving.jobs.accepting.insert_instances", False),
         ("serving.jobs.accepting.forget_quarantined", False),
         ("serving.cli.quarantine.typer.echo", True),
     ],

@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from serving.archive.arrivals import Arrival, Arrivals
 from serving.archive.entries import Entry
 from serving.archive.header import read_instance_header
 from serving.archive.ledger import Ledger
+from serving.archive.places import Places
 from serving.archive.tables import INSTANCES, QUARANTINE, STUDIES
 from serving.objects import open_objects
 from serving.privacy import open_keyring
@@ -281,15 +282,19 @@ def test_what_cannot_be_in_the_index_holds_nothing_else_up(engine: Engine, tmp_p
     written: list[Arrival] = []
     failed: list[tuple[Arrival, Exception | None]] = []
 
-    def write(_: Connection, arrival: Arrival) -> str | None:
-        if arrival.entry.header.sop_instance_uid == bad.SOPInstanceUID:
-            raise ValueError("of this one alone")
-        written.append(arrival)
-        return None
+    def write(_: Connection, arrivals: Sequence[Arrival]) -> list[str | None]:
+        for arrival in arrivals:
+            if arrival.entry.header.sop_instance_uid == bad.SOPInstanceUID:
+                raise ValueError("of this one alone")
+            written.append(arrival)
+        return [None] * len(arrivals)
 
     good, bad = instance(), instance()
     ledger = Ledger(engine)
-    arrivals = Arrivals(engine, objects, keyring, ledger, write, lambda *told: failed.append(told))
+    places = Places()
+    arrivals = Arrivals(
+        engine, objects, keyring, ledger, places, write, lambda *told: failed.append(told)
+    )
     for dataset in (bad, good):
         data = encoded(dataset)
         with objects.writer() as writer:

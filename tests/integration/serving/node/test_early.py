@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 
 from serving.archive import Archive, InstanceRefusedError, Kept, Origin, Receipt, Refusal
-from serving.archive.archive import Announced
+from serving.archive.announced import Announced
 from serving.archive.early import EarlyFile
 from serving.archive.tables import INSTANCES, QUARANTINE
 from serving.objects import open_objects
@@ -83,6 +83,24 @@ def test_it_is_the_file_that_it_would_be_if_written_at_once(archive: Archive, pi
     assert receipt.kept is Kept.NEW
     assert archive.open(receipt.digest).endswith(data)
     assert finish(archive, begin(archive, dataset), data, dataset).kept is Kept.SAME
+
+
+def test_it_is_the_same_instance_for_another_version_of_this_software(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = large()
+    data = encoded(dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr("serving.archive.file_meta.IMPLEMENTATION_VERSION_NAME", "ZHUZHEN_0.0.1")
+        first = finish(archive, begin(archive, dataset), data, dataset)
+    again = finish(archive, begin(archive, dataset), data, dataset)
+    assert (again.kept, again.digest) == (Kept.SAME, first.digest)
+    assert len(files(tmp_path)) == 1
+    dataset.PatientName = "Somebody^Else"
+    other = encoded(dataset)
+    with pytest.raises(InstanceRefusedError) as caught:
+        finish(archive, begin(archive, dataset), other, dataset)
+    assert caught.value.refusal is Refusal.CONFLICT
 
 
 def test_of_what_is_something_else_only_the_quarantine_has_a_copy(
