@@ -235,6 +235,7 @@ def reproduction(config: TrainConfig | TableConfig, evaluation: Mapping[str, Any
             f"- manifest `{provenance['data']['manifest_digest']}`",
             f"- split `{provenance['data']['split_digest']}`",
             *_started_from(config),
+            *_taken_over(config, provenance),
             "",
             f"Licence: {config.package.licence}.",
         ]
@@ -252,6 +253,19 @@ def _started_from(config: TrainConfig | TableConfig) -> list[str]:
     if initial is None:
         return []
     return [f"- started from {initial.package} {initial.version} `{initial.digest}`"]
+
+
+def _taken_over(config: TrainConfig | TableConfig, provenance: Mapping[str, Any]) -> list[str]:
+    """Return of which version all but the card is, where the networks were not trained for it."""
+    facts = provenance.get("taken_over")
+    if facts is None:
+        return []
+    return [
+        f"- graphs, calibration, reference and figures are those of {config.name} "
+        f"{facts['version']} `{facts['digest']}`, whose configuration is "
+        f"`{facts['configuration_digest']}`; card and comparison with the champion were made of it "
+        f"by code at commit `{facts['code']['commit']}`",
+    ]
 
 
 def _allowed(rule: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def _told(facts: Mapping[str, Any], units: str) -> list[str]:
         ]
     if "not_compared" in facts:
         return [
-            f"Champion where this version was made: {champion['version']} "
+            f"Champion where this one was made: {champion['version']} "
             f"`{champion['digest']}`. It was not held against it: {facts['not_compared']}",
             "",
             f"当时的现行版本为 {champion['version']}，未能进行配对比较，原因见上。",
@@ -55,11 +55,13 @@ def _told(facts: Mapping[str, Any], units: str) -> list[str]:
 
 def _compared(facts: Mapping[str, Any], units: str) -> list[str]:
     champion, accepted = facts["champion"], facts["accepted_losses"]
+    # Of networks that were taken over: the comparison is that of the version they were made for.
+    made = f"{facts['held_as']}, which has these networks," if "held_as" in facts else "this one"
     rows = [_row(each, accepted) for each in facts["differences"]]
     heads = ("finding", "figure", "champion", "this version", "difference (95 % interval)")
     table = table_of((*heads, "loss accepted"), rows)
     return [
-        f"Champion where this version was made: {champion['version']} `{champion['digest']}`. Both "
+        f"Champion where {made} was made: {champion['version']} `{champion['digest']}`. Both "
         f"answered the same {facts['samples']} samples of its locked set ({facts['groups']} "
         f"{units}), which neither has learnt from. A difference is this version less the champion; "
         f"its interval is from {facts['draws']} draws of {units}, the same for both, so that what "

@@ -128,7 +128,7 @@ def _make(
         places.packages / config.name / config.version,
         used=is_used(config.name, config.version, places.home),
     )
-    _record(config, evaluation, package, kept, held, folder, tracker, watch)
+    record_package(config, evaluation, package, kept, held, folder, tracker, watch)
     return package
 
 
@@ -137,7 +137,7 @@ def made_at(name: str, version: str, places: Places) -> Made:
     return Made(name, version, places.packages / name / version, places.home)
 
 
-def _record(
+def record_package(
     config: TrainConfig,
     evaluation: Mapping[str, Any],
     package: ModelPackage,
@@ -147,6 +147,7 @@ def _record(
     tracker: Tracker,
     watch: Watch,
 ) -> None:
+    """Keep in the run what was made, register it, and tell how it fares against the champion."""
     tracker.figures(headline(evaluation))
     tracker.files(package.root, PACKAGE)
     write_locked_set(kept, folder / LOCKED_SET)

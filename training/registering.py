@@ -54,12 +54,12 @@ def register_package(
         if known.digest == digest:
             return known
     evaluation = json.loads((package.root / EVALUATION).read_text(encoding="utf-8"))
-    test, split_digest = _measured(package, evaluation, config, places, watch)
+    test, split_digest = measured(package, evaluation, config, places, watch)
     folder = places.home / "training" / f"{name}-{version}-registered"
     kept = folder / LOCKED_SET
     write_locked_set(locked_set_of(test, split_digest), kept)
     tracker = Tracker(places.home, folder / "mlflow-run", f"{name} {version} (registered)")
-    tracker.describe({}, {**_tags(evaluation), "package_digest": digest})
+    tracker.describe({}, {**tags_of(evaluation), "package_digest": digest})
     tracker.figures(headline(evaluation))
     tracker.files(package.root, PACKAGE)
     tracker.files(kept, LOCKED_SET)
@@ -68,7 +68,7 @@ def register_package(
     return Registered(name, number, version, digest, tracker.run_id)
 
 
-def _tags(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+def tags_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the package says that it was made from, as a training records it of its own."""
     provenance = evaluation["provenance"]
     return {
@@ -79,7 +79,7 @@ def _tags(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measured(
+def measured(
     package: ModelPackage,
     evaluation: Mapping[str, Any],
     config: TrainConfig | TableConfig,

@@ -171,7 +171,7 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
             "manifest_digest": study.manifest.digest,
             "manifest_version": study.manifest.version,
             "split_digest": split.digest_for(study.manifest),
-            **_kept_together(config),
+            **kept_together_of(config),
             "images": {part.value: len(split.indices(part)) for part in Part},
             "leak_check": {
                 # The split would have been refused had any been found: datasets.splits.check_leaks.
@@ -183,7 +183,7 @@ def _provenance(config: TrainConfig, study: StudyData) -> dict[str, Any]:
     }
 
 
-def _kept_together(config: TrainConfig) -> dict[str, str]:
+def kept_together_of(config: TrainConfig) -> dict[str, str]:
     """Return what a group of the data is, where their description says so."""
     kept = load_description(config.data.description).sheet.get("kept_together")
     return {} if kept is None else {"kept_together": kept}

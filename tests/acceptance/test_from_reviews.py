@@ -214,7 +214,7 @@ def test_card_holds_the_comparison_with_the_champion(
     root = packages / second["version"]
     facts = json.loads((root / "evaluation.json").read_text("utf-8"))["against_champion"]
     card = (root / "docs/README.md").read_text("utf-8")
-    assert f"Champion where this version was made: 0.1.0 `{before.first['digest']}`" in card
+    assert f"Champion where this one was made: 0.1.0 `{before.first['digest']}`" in card
     assert "the same 72 samples of its locked set (18 slides)" in card
     for each in facts["differences"]:
         told = f"{each['difference']:+.3f} ({each['low']:+.3f} to {each['high']:+.3f})"
