@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from models.package import CALIBRATION, CARD, EVALUATION
 from serving.cli.app import app
 from tests.toy_people import write_toy_people
+from training.champion_section import champion_section
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -86,10 +87,29 @@ def test_card_holds_the_paired_comparison_that_compare_tells(
     row = f"| {auc['difference']:+.3f} ({auc['low']:+.3f} to {auc['high']:+.3f}) | 0.01, "
     assert f"| AUC | {auc['first']:.3f} | {auc['second']:.3f} {row}" in card
     assert factory.first["digest"] in card
+    assert "the gate finds it no worse than that champion" in card
     assert "逐例比较" in card
     picture = factory.root("0.2.0") / "docs" / "against-champion.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "(against-champion.png)" in card
+
+
+def test_card_says_of_a_loss_beyond_the_margin_what_the_gate_does() -> None:
+    difference = {"label": "toy", "figure": "sensitivity", "first": 0.9, "second": 0.8}
+    facts = {
+        "champion": {"version": "0.1.0", "digest": "sha256:0"},
+        "samples": 9,
+        "groups": 9,
+        "draws": 10,
+        "differences": [{**difference, "difference": -0.1, "low": -0.2, "high": 0.0}],
+        "accepted_losses": {"sensitivity": 0.03},
+        "right_alone": {"toy": {"first": 1, "second": 0}},
+    }
+    card = champion_section({"against_champion": facts}, "people")
+    assert "| -0.100 (-0.200 to +0.000) | 0.03, exceeded by 0.17 |" in card
+    assert "the gate does not let it take that champion's place" in card
+    assert "may be lost of sensitivity of toy." in card
+    assert "未通过不劣于" in card
 
 
 def test_each_alone_is_counted_by_the_decisions_of_the_locked_set(
