@@ -29,6 +29,7 @@ from serving.results.identity import ResultKind
 from serving.results.source import COPIED_FROM_SOURCE
 from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from serving.worklist.channels import MOST_CHANNELS, MOST_OF_INSTITUTION, PATIENCE_S, Ended
+from serving.worklist.items import MOST
 from serving.worklist.reports import FILTERED, GLOBAL, EventType
 from serving.worklist.subscriptions import MOST_SUBSCRIBERS, MOST_WAITING, WAITING_S
 
@@ -202,20 +203,21 @@ _WORKLIST = f"""### Worklist (UPS-RS)
 
 As origin server: PS3.18 chapter 11 under `/dicom-web/workitems`, `application/dicom+json`. Of a
 worklist only the institution's own work items are seen. Searching and filters match by equal
-values of attributes at the top level. A work item that comes without Input Readiness State is
-`READY`. The node's own jobs are work items that it has claimed; asking to cancel one is refused
-(409). Retrieved, they have Input and Output Information Sequence (0040,4021; 0040,4033 in
-0074,1216) with WADO-RS Retrieval Sequence. A job that failed and is tried anew by hand is a new
-work item, which names the ended one in Replaced Procedure Step Sequence (0074,1224); who is
-subscribed to that is told of it, too.
+values of attributes at the top level; an answer has {MOST} work items at most, those that people
+made before the node's own jobs, and `limit` and `offset` page through all. A work item that comes
+without Input Readiness State is `READY`. The node's own jobs, all of them and the newest first, are
+work items that it has claimed; asking to cancel one is refused (409). Retrieved, they have Input
+and Output Information Sequence (0040,4021; 0040,4033 in 0074,1216) with WADO-RS Retrieval Sequence.
+A job that failed and is tried anew by hand is a new work item, which names the ended one in
+Replaced Procedure Step Sequence (0074,1224); who is subscribed to that is told of it, too.
 
 Subscriptions follow the transition table CC.2.3-2 of PS3.4: to one work item, to all
 (`{GLOBAL}`), and to those that match (`{FILTERED}`;
 `filter=ATTRIBUTE=VALUE,...`, or a parameter for each). A subscriber has one global subscription: a
 new one takes the place of that before; it is suspended, or ended with all others of the
 subscriber, at either UID. With a deletion lock a global subscription is told the state of every
-work item at once. Deletion locks are always granted and never lifted: no work item is deleted, but
-for the erasure of a person.
+work item at once; of jobs, of the newest 1000 and of all that are open. Deletion locks are always
+granted and never lifted: no work item is deleted, but for the erasure of a person.
 
 Event reports are sent on a WebSocket (RFC 6455) that the subscriber opens at
 `/ws/subscribers/{{AE title}}`, with the credential of any other request; Content-Location of the

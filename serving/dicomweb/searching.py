@@ -27,6 +27,8 @@ _STUDY_UID, _SERIES_UID, _INSTANCE_UID = "0020000D", "0020000E", "00080018"
 _PATIENT_ID, _ISSUER = "00100020", "00100021"
 _ACCESSION, _STUDY_DATE = "00080050", "00080020"
 _PAGE = 500
+THERE_IS_MORE = "There are additional results that can be requested"
+"""Text of the warning (PS3.18 8.3.4.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ async def _search(request: Request, level: Level) -> Response:
     headers = {}
     warnings = []
     if found.more:
-        warnings.append("There are additional results that can be requested")
+        warnings.append(THERE_IS_MORE)
     if search.not_searchable:
         warnings.append("Some included fields are not in the index and were left out")
     if warnings:

@@ -16,11 +16,12 @@ from serving.archive.header import Attributes, is_uid
 from serving.archive.patients import patient_of
 from serving.dicomweb.context import base_url, runtime_of
 from serving.dicomweb.matching import key_of
+from serving.dicomweb.searching import THERE_IS_MORE
 from serving.json_body import read_json
 from serving.problems import Problem
 from serving.settings import Settings
 from serving.slow_bodies import going_on
-from serving.worklist.items import TRANSACTION, Worklist
+from serving.worklist.items import MOST, TRANSACTION, Worklist
 from serving.worklist.reports import STATE
 from serving.worklist.states import State
 
@@ -45,7 +46,7 @@ async def retrieve(request: Request) -> Response:
     """`GET /dicom-web/workitems/{workitem}`."""
     uid = request.path_params["workitem"]
     base = base_url(request)
-    found = await on_worklist(request, lambda worklist: worklist.get(uid, base))
+    found = await on_worklist(request, lambda worklist: worklist.get(uid, base), changes=False)
     return Response(write_json([found]), media_type=DICOM_JSON)
 
 
@@ -92,9 +93,9 @@ async def ask_to_cancel(request: Request) -> Response:
 
 
 async def search(request: Request) -> Response:
-    """`GET /dicom-web/workitems`: by equal values; `limit` and `offset` page."""
+    """`GET /dicom-web/workitems`: by equal values; `limit`, 1000 at most, and `offset` page."""
     wanted: dict[str, str] = {}
-    page = {"limit": "1000", "offset": "0"}
+    page = {"limit": str(MOST), "offset": "0"}
     for name, value in request.query_params.multi_items():
         if name in page:
             page[name] = value
@@ -106,19 +107,32 @@ async def search(request: Request) -> Response:
     if not all(value.isdecimal() and len(value) < 8 for value in page.values()):
         raise Problem(HTTPStatus.BAD_REQUEST, "limit or offset is not a whole number from 0.")
     named = {key: {"vr": "LO", "Value": [value]} for key, value in wanted.items()}
-    found = await on_worklist(request, lambda worklist: worklist.search(wanted), whose=named)
-    first = int(page["offset"])
-    shown = found[first : first + int(page["limit"])]
+    limit, first = min(int(page["limit"]), MOST), int(page["offset"])
+    found = await on_worklist(
+        request,
+        lambda worklist: worklist.search(wanted, limit + 1, first),
+        whose=named,
+        changes=False,
+    )
+    shown = found[:limit]
+    more = f'299 zhuzhen "{THERE_IS_MORE}"'
+    headers = {"Warning": more} if len(found) > limit else {}
     if not shown:
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-    return Response(write_json(shown), media_type=DICOM_JSON)
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    return Response(write_json(shown), media_type=DICOM_JSON, headers=headers)
 
 
 async def on_worklist(
-    request: Request, work: Callable[[Worklist], Result], whose: Attributes | None = None
+    request: Request,
+    work: Callable[[Worklist], Result],
+    whose: Attributes | None = None,
+    *,
+    changes: bool = True,
 ) -> Result:
     """Do `work` in a transaction of the sender's own institution, once it is on record of whom it
     is: of the patient of the work item in the path, and the one that `whose` names.
+
+    What `changes` nothing keeps nobody from writing meanwhile.
     """
     access = access_of(request)
     archive = runtime_of(request).archive
@@ -134,6 +148,9 @@ async def on_worklist(
         named: list[str | None] = [*sorted(filter(None, patients))]
         for patient in named or [None]:
             access.require(access.own("task", patient))
+        if not changes:
+            with archive.engine.connect() as connection:
+                return work(Worklist(connection, archive.keyring, institution))
         return archive.write(
             lambda connection: work(Worklist(connection, archive.keyring, institution))
         )

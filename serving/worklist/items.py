@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -11,7 +12,12 @@ from serving.archive.entries import sealed, text_of, unsealed
 from serving.archive.header import Attributes
 from serving.privacy import Keyring
 from serving.problems import Problem
-from serving.worklist.job_items import find_job_item, jobs_as_items
+from serving.worklist.job_items import (
+    find_job_item,
+    is_job_item,
+    items_to_watch,
+    jobs_as_items,
+)
 from serving.worklist.reports import (
     FILTERED,
     GLOBAL,
@@ -30,7 +36,8 @@ from serving.worklist.subscriptions import Subscriptions, Wanted, fits
 from serving.worklist.tables import WORKITEMS
 
 TRANSACTION = "00081195"
-_MOST = 1000
+MOST = 1000
+"""Work items in one answer to a search."""
 _ENDED = (State.COMPLETED, State.CANCELED)
 
 
@@ -136,11 +143,12 @@ class Worklist:
         Raises:
             Problem: 404; 409, it has ended, or it is a job of this node.
         """
-        if uid in jobs_as_items(self._connection, self._institution):
+        row = self._find(uid, to_change=True)
+        if row is None and is_job_item(self._connection, self._institution, uid):
             raise Problem(
                 HTTPStatus.CONFLICT, "The work item is a job of this node, which carries it out."
             )
-        row = self._require(uid, to_change=True)
+        row = row or self._require(uid)
         if State(row.state) in _ENDED:
             raise Problem(HTTPStatus.CONFLICT, f"The work item is {row.state} already.")
         reports = [cancel_report(uid, asked, requesting_ae)]
@@ -156,9 +164,16 @@ class Worklist:
                 reports.append(state_report(uid, _shown(uid, state, known)))
         self._tell(uid, reports)
 
-    def search(self, wanted: Mapping[str, str]) -> list[Attributes]:
-        """Return the work items whose attributes have the `wanted` values, ours among them."""
-        return [item for item in self._all().values() if fits(item, wanted)][:_MOST]
+    def search(
+        self, wanted: Mapping[str, str], limit: int = MOST, offset: int = 0
+    ) -> list[Attributes]:
+        """Return the work items whose attributes have the `wanted` values: those that people made,
+        then our jobs, the newest first. At most `limit` of them, after the first `offset`.
+        """
+        jobs = jobs_as_items(self._connection, self._institution, wanted)
+        everything = chain(self._made().values(), (item for _, item in jobs))
+        found = (item for item in everything if fits(item, wanted))
+        return list(islice(found, offset, offset + limit))
 
     def subscribe(
         self, uid: str, subscriber: str, wanted: Wanted | None = None, *, locked: bool
@@ -170,7 +185,7 @@ class Worklist:
             Problem: 404, there is no such work item; 409, there are too many subscribers.
         """
         if uid in (GLOBAL, FILTERED):
-            items = self._all()
+            items = self._made() | items_to_watch(self._connection, self._institution)
             self._subscriptions.subscribe_globally(subscriber, items, wanted, locked=locked)
         else:
             report = state_report(uid, self.get(uid, ""))
@@ -188,14 +203,14 @@ class Worklist:
     def _tell(self, uid: str, reports: Sequence[Report]) -> None:
         self._subscriptions.tell(uid, reports)
 
-    def _all(self) -> dict[str, Attributes]:
+    def _made(self) -> dict[str, Attributes]:
+        """Return the work items that people made."""
         rows = self._connection.execute(
             select(WORKITEMS)
             .where(WORKITEMS.c.institution == self._institution)
             .order_by(WORKITEMS.c.id)
         )
-        items = {row.uid: self._told(row) for row in rows}
-        return items | jobs_as_items(self._connection, self._institution)
+        return {row.uid: self._told(row) for row in rows}
 
     def _find(self, uid: str, *, to_change: bool = False) -> Any:
         found = select(WORKITEMS).where(

@@ -6,10 +6,11 @@ people made.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select
 
 from serving.archive.entries import sealed, unsealed
 from serving.archive.header import Attributes
@@ -38,6 +39,13 @@ _STATE_OF_JOB: Mapping[str, State] = {
     JobState.RUNNING.value: State.IN_PROGRESS,
     JobState.DONE.value: State.COMPLETED,
 }
+_JOB_STATES: Mapping[str, tuple[str, ...]] = {
+    State.SCHEDULED: (JobState.QUEUED.value,),
+    State.IN_PROGRESS: (JobState.QUEUED.value, JobState.RUNNING.value),
+    State.COMPLETED: (JobState.DONE.value,),
+    State.CANCELED: (JobState.FAILED.value, JobState.SUPERSEDED.value),
+}
+"""States in which jobs may be whose work item is in one."""
 _WHY_DISCONTINUED: Mapping[str, tuple[str, str]] = {
     JobState.FAILED.value: ("110513", "Discontinued for unspecified reason"),
     JobState.SUPERSEDED.value: ("110528", "Discontinued Procedure Step rescheduled"),
@@ -45,17 +53,37 @@ _WHY_DISCONTINUED: Mapping[str, tuple[str, str]] = {
 """Codes of DCM in CID 9300, Procedure Discontinuation Reason (PS3.16)."""
 _PRIORITY, _LABEL, _STUDY = "00741200", "00741204", "0020000D"
 _PATIENT = ("00100010", "00100020", "00100021")
+_HIGH = "HIGH"
 _CANCELLED_AT = "00404052"
 _REPLACED, _REFERENCED_CLASS, _REFERENCED_INSTANCE = "00741224", "00081150", "00081155"
-MOST_JOBS = 1000
-"""The newest; older ones are in `zhuzhen jobs list`."""
+_AT_ONCE = 1000
+"""Jobs that are read from the records together."""
 
 
-def jobs_as_items(connection: Connection, institution: str) -> dict[str, Attributes]:
-    """Return the institution's jobs as work items by UID, the newest first."""
-    rows = _newest(connection, institution)
-    replaced = _times_replaced(connection, rows)
-    return dict(_item(row, replaced[row.id]) for row in rows)
+def jobs_as_items(
+    connection: Connection, institution: str, wanted: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Attributes]]:
+    """Yield the institution's jobs as work items with their UIDs, the newest first.
+
+    Of those that do not have the `wanted` values most are left out, not all.
+    """
+    query = _of_institution(institution).where(*_conditions(wanted or {}))
+    for rows in _in_pieces(connection, query):
+        replaced = _times_replaced(connection, rows)
+        yield from (_item(row, replaced[row.id]) for row in rows)
+
+
+def items_to_watch(connection: Connection, institution: str) -> dict[str, Attributes]:
+    """Return what who subscribes to everything is told of: the newest jobs, and all open ones."""
+    newest = dict(islice(jobs_as_items(connection, institution), _AT_ONCE))
+    for state in (State.SCHEDULED, State.IN_PROGRESS):
+        newest |= jobs_as_items(connection, institution, {STATE: state})
+    return newest
+
+
+def is_job_item(connection: Connection, institution: str, uid: str) -> bool:
+    """Whether a work item is a job of the institution's."""
+    return _find(connection, institution, uid) is not None
 
 
 def find_job_item(
@@ -65,22 +93,55 @@ def find_job_item(
 
     `web_base` is where DICOMweb is reached, for the addresses of both.
     """
-    rows = _newest(connection, institution)
-    replaced = _times_replaced(connection, rows)
-    for row in rows:
-        if uid == _uid_of(row.id, replaced[row.id]):
-            item = _item(row, replaced[row.id])[1]
-            return dict(sorted((item | information_of(connection, row, web_base)).items()))
+    found = _find(connection, institution, uid)
+    if found is None:
+        return None
+    row, replaced = found
+    item = _item(row, replaced)[1]
+    return dict(sorted((item | information_of(connection, row, web_base)).items()))
+
+
+def _find(connection: Connection, institution: str, uid: str) -> tuple[Row[Any], int] | None:
+    """Return a job by the UID of its work item, and how many items it had before that.
+
+    No job can be told from the UID: the UIDs of all have to be made, from the newest on.
+    """
+    query = _of_institution(institution).with_only_columns(
+        JOBS.c.id, JOBS.c.attempt, JOBS.c.institution
+    )
+    for rows in _in_pieces(connection, query):
+        replaced = _times_replaced(connection, rows)
+        for row in rows:
+            if uid == _uid_of(row.id, replaced[row.id]):
+                found = connection.execute(_jobs().where(JOBS.c.id == row.id)).one_or_none()
+                return None if found is None else (found, replaced[row.id])
     return None
 
 
-def _newest(connection: Connection, institution: str) -> Sequence[Row[Any]]:
-    return connection.execute(
+def _of_institution(institution: str) -> Select[Any]:
+    return (
         _jobs()
         .where(JOBS.c.institution == institution, JOBS.c.state != JobState.UNROUTED.value)
-        .order_by(JOBS.c.created_at.desc())
-        .limit(MOST_JOBS)
-    ).all()
+        .order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc())
+    )
+
+
+def _in_pieces(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Row[Any]]]:
+    """Yield what `query` finds, in pieces. What becomes of a job meanwhile may leave one out."""
+    first = 0
+    while rows := connection.execute(query.limit(_AT_ONCE).offset(first)).all():
+        yield rows
+        first += len(rows)
+
+
+def _conditions(wanted: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
+    """Yield what the database can look for of the wanted values."""
+    if STATE in wanted:
+        yield JOBS.c.state.in_(_JOB_STATES.get(wanted[STATE], ()))
+    if _STUDY in wanted:
+        yield STUDIES.c.study_uid == wanted[_STUDY]
+    if _PRIORITY in wanted:
+        yield JOBS.c.urgent == (wanted[_PRIORITY] == _HIGH)
 
 
 def report_job(connection: Connection, keyring: Keyring, job_id: str) -> None:
@@ -184,7 +245,7 @@ def _item(row: Any, times_replaced: int) -> tuple[str, Attributes]:
         _STUDY: {"vr": "UI", "Value": [row.study_uid]},
         READINESS: READY,
         STATE: {"vr": "CS", "Value": [state.value]},
-        _PRIORITY: {"vr": "CS", "Value": ["HIGH" if row.urgent else "MEDIUM"]},
+        _PRIORITY: {"vr": "CS", "Value": [_HIGH if row.urgent else "MEDIUM"]},
         _LABEL: {"vr": "LO", "Value": [f"Pre-read, job {row.id}"]},
     }
     if state is State.CANCELED:

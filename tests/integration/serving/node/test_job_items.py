@@ -3,18 +3,24 @@
 import json
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 import httpx
 import pytest
 from pydicom.uid import generate_uid
+from sqlalchemy import Connection
 from typer.testing import CliRunner
 
+from serving.archive.entries import sealed
+from serving.archive.tables import STUDIES, StudyState
 from serving.cli.app import app
 from serving.identity.local import LOCAL
+from serving.jobs.planning import Plan
+from serving.jobs.tables import JOBS
 from serving.persons.person import Person
 from serving.persons.worklist import WorklistItems
-from serving.privacy import open_keyring
-from serving.records import database_url, open_engine
+from serving.privacy import Keyring, open_keyring
+from serving.records import database_url, open_engine, writing
 from tests.event_listener import GLOBAL, STATE, listening, subscribe, told, value
 from tests.instance_samples import file_of, instance
 from tests.integration.serving.node.conftest import RunningNode
@@ -137,3 +143,58 @@ def test_a_job_that_is_retried_is_a_new_work_item_that_names_the_old(
     assert [uid in of_person for uid in uids] == [True, True, True]
     for each in (title, title + "2"):
         http.delete(f"/dicom-web/workitems/{GLOBAL}/subscribers/{each}").raise_for_status()
+
+
+def test_every_job_is_found_page_by_page_and_retrieved(
+    node: RunningNode, http: httpx.Client
+) -> None:
+    study, count = generate_uid(), 2100
+    keyring, engine = open_keyring(node.home), open_engine(database_url(home=node.home))
+    with writing(engine) as connection:
+        _insert_jobs(connection, keyring, study, count)
+    engine.dispose()
+    found: list[Any] = []
+    for offset, expected in ((0, 1000), (1000, 1000), (2000, 100)):
+        answer = http.get("/dicom-web/workitems", params={"0020000D": study, "offset": offset})
+        assert len(answer.json()) == expected
+        assert ("additional results" in answer.headers.get("Warning", "")) == (offset < 2000)
+        found += answer.json()
+    labels = [value(each, LABEL).rpartition(" ")[2] for each in found]
+    assert labels == [f"many-{number}" for number in reversed(range(count))]
+    assert len({value(each, "00080018") for each in found}) == count
+    asked = {"0020000D": study, STATE: "CANCELED"}
+    (failed,) = http.get("/dicom-web/workitems", params=asked).json()
+    assert value(failed, LABEL).endswith(" many-0")
+    assert http.get("/dicom-web/workitems", params=asked | {"offset": 1}).status_code == 204
+    oldest = f"/dicom-web/workitems/{value(found[-1], '00080018')}"
+    assert http.get(oldest).json()[0][LABEL] == found[-1][LABEL]
+    assert http.post(f"{oldest}/cancelrequest").status_code == 409
+    assert http.get("/dicom-web/workitems/2.25.4").status_code == 404
+
+
+def _insert_jobs(connection: Connection, keyring: Keyring, study: str, count: int) -> None:
+    """Put ended jobs of one study into the records, the first of them failed."""
+    columns = {"institution": LOCAL, "source": "modality"}
+    of_study = {"study_date": "", "patient_index": "", "accession_index": "", "instances": 0}
+    moments = {"first_received_at": 0.0, "last_received_at": 0.0}
+    made = STUDIES.insert().values(
+        **columns | of_study | moments,
+        study_uid=study,
+        attributes=sealed(keyring, {}, STUDIES.name),
+        state=StudyState.COMPLETE.value,
+        version=count,
+    )
+    number = connection.execute(made.returning(STUDIES.c.id)).scalar_one()
+    ended = {"plan": Plan((), False, ()).to_json(), "urgent": False, "reason": ""}
+    attempts = {"attempt": 1, "enqueued_attempt": 1, "last_instance_id": 0}
+    connection.execute(
+        JOBS.insert(),
+        [
+            columns
+            | ended
+            | attempts
+            | {"id": f"many-{each}", "study_id": number, "version": each}
+            | {"state": "done" if each else "failed", "created_at": each, "updated_at": each}
+            for each in range(count)
+        ],
+    )
