@@ -11,9 +11,6 @@ from serving.faults import place_of
 _LOG = logging.getLogger("zhuzhen.dimse")
 _SMALLEST, _LARGEST_KEPT = 2**20, 2**24
 """Bytes of an association's room when it is made, and of the largest that is kept."""
-_AT_WORK = 2
-"""Fragments that are worked on at the same time. To digest, encrypt and write one takes a dozen
-calls that let other threads run: with eight of them, more time goes into taking turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +61,12 @@ class Intake(Protocol):
 
 
 class Budget:
-    """What all data sets being received share: memory, and the time of this process."""
+    """The memory that all data sets being received share."""
 
     def __init__(self, limit: int) -> None:
-        """With memory of `limit` bytes."""
+        """Of `limit` bytes."""
         self._left = limit
         self._lock = threading.Lock()
-        self.turn = threading.Semaphore(_AT_WORK)
-        """Held while a fragment is worked on."""
 
     def take(self, count: int) -> bool:
         """Book `count` bytes if they are left."""
@@ -96,7 +91,6 @@ class Room:
     def __init__(self, budget: Budget, limit: int) -> None:
         self._budget = budget
         self._limit = limit
-        self.turn = budget.turn
         self.memory = memoryview(b"")
 
     def grow(self, used: int, needed: int) -> bool:
@@ -164,8 +158,7 @@ class Reception:
         self._length += count
         if self._intake is not None:
             try:
-                with self._room.turn:
-                    self._intake.add(self._room.memory[: self._length])
+                self._intake.add(self._room.memory[: self._length])
             except Exception as error:  # noqa: BLE001 - as in `store`
                 self._fail(error)
 
