@@ -71,6 +71,9 @@ class Radiograph:
     columns: int
     """Columns of the stored image, not of `pixels`."""
     facts: RadiographFacts
+    shown_range: tuple[float, float] | None = None
+    """What `pixels` show from black to white (of MONOCHROME2), in the unit of the modality LUT's
+    output, where the header has no window and no table; None for all that can be stored."""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8 or self.pixels.size == 0:

@@ -56,6 +56,9 @@ class Display:
     """Whether the mean of pixels may be taken before the look-up: the table is linear within
     its window, fine enough, and has no padding value."""
     remarks: tuple[Text, ...]
+    shown_range: tuple[float, float] | None = None
+    """What is shown from black to white (of MONOCHROME2), in the unit of the modality LUT's output,
+    where the pixels decided it and not the header; None for all that can be stored."""
 
 
 def build_display(
@@ -71,6 +74,7 @@ def build_display(
     padding = padded_values(dataset, values)
     modality, modality_is_linear = _apply_modality(dataset, stored, values, remarks)
     voi = _read_voi_table(dataset, stored, remarks)
+    shown_range: tuple[float, float] | None = None
     window = None if voi is not None else read_window(dataset, remarks)
     if voi is not None:
         shown = voi.apply(modality) / (2**voi.bits - 1)
@@ -79,7 +83,9 @@ def build_display(
         shown = window.apply(modality)
         linear = window.is_linear
     else:
-        low, high = _shown_range(stored, modality, ordinals, padding, modality_is_linear)
+        if stored.bits > 8 or not modality_is_linear:
+            shown_range = _shown_range(modality, ordinals, padding)
+        low, high = shown_range or (float(modality.min()), float(modality.max()))
         shown = np.clip((modality - low) / max(high - low, 1e-9), 0.0, 1.0)
         linear = True
     if photometric == "MONOCHROME1":
@@ -89,7 +95,7 @@ def build_display(
     # Every step of the table must be at most one grey level, or the mean's rounding would show.
     fine = stored.bits > 8 and int(np.abs(np.diff(table.astype(np.int16))).max(initial=0)) <= 1
     commutes = linear and modality_is_linear and fine and not padding.any()
-    return Display(table, commutes, tuple(remarks))
+    return Display(table, commutes, tuple(remarks), shown_range)
 
 
 def _apply_modality(
@@ -139,19 +145,13 @@ def _read_voi_table(
 
 
 def _shown_range(
-    stored: StoredValues,
-    modality: NDArray[np.float64],
-    ordinals: NDArray[Any],
-    padding: NDArray[np.bool_],
-    modality_is_linear: bool,
+    modality: NDArray[np.float64], ordinals: NDArray[Any], padding: NDArray[np.bool_]
 ) -> tuple[float, float]:
     """What to show from black to white where the header does not say.
 
     Images of 8 bits are display-ready as a rule and keep all of their range; deeper ones show
     the range that their pixels fill.
     """
-    if stored.bits <= 8 and modality_is_linear:
-        return float(modality.min()), float(modality.max())
     step = max(1, min(ordinals.shape) // _SAMPLED_SIDE)
     histogram = np.bincount(ordinals[::step, ::step].ravel(), minlength=len(modality))
     histogram = histogram[: len(modality)]

@@ -9,11 +9,10 @@ from pydicom.dataset import Dataset
 from models.errors import InputError, UnreadableImageError
 from models.quiet import quiet_decoders
 from models.radiograph import Radiograph
-from models.text import Text
 from serving.imaging.dicom_facts import read_facts
 from serving.imaging.dicom_header import read_header
 from serving.imaging.dicom_pixels import read_first_frame
-from serving.imaging.grayscale import build_display, render
+from serving.imaging.grayscale import Display, build_display, render
 from serving.imaging.limits import DEFAULT_LIMITS, ImageLimits
 from serving.imaging.palette import palette_luminance
 from serving.imaging.pixel_format import PALETTE, PixelFormat, read_pixel_format
@@ -69,22 +68,24 @@ def _read_dicom(data: bytes, limits: ImageLimits, target: int | None) -> Radiogr
     # A mean of indices or of padding with image has no meaning: these are decoded in full.
     is_divisible = layout.photometric != PALETTE and not declares_padding(header.dataset)
     frame = read_first_frame(header, layout, limits, factor if is_divisible else 1)
-    pixels, remarks = _grey_levels(header.dataset, layout, frame, factor)
-    facts = replace(facts, remarks=facts.remarks + remarks)
-    return Radiograph(pixels, layout.rows, layout.columns, facts)
+    pixels, display = _grey_levels(header.dataset, layout, frame, factor)
+    if display is None:
+        return Radiograph(pixels, layout.rows, layout.columns, facts)
+    facts = replace(facts, remarks=facts.remarks + display.remarks)
+    return Radiograph(pixels, layout.rows, layout.columns, facts, display.shown_range)
 
 
 def _grey_levels(
     dataset: Dataset, layout: PixelFormat, frame: StoredFrame, factor: int
-) -> tuple[NDArray[np.uint8], tuple[Text, ...]]:
-    """What a person would see, reduced by what is left of `factor`, and remarks on the way."""
+) -> tuple[NDArray[np.uint8], Display | None]:
+    """What a person would see, reduced by what is left of `factor`, and how it came about."""
     remaining = max(1, factor // frame.reduced_by)
     if frame.is_luminance:
-        return area_mean(frame.ordinals, remaining), ()
+        return area_mean(frame.ordinals, remaining), None
     if layout.photometric == PALETTE:
         table = palette_luminance(dataset, frame.stored)
-        return area_mean(np.take(table, frame.ordinals, mode="clip"), remaining), ()
+        return area_mean(np.take(table, frame.ordinals, mode="clip"), remaining), None
     display = build_display(dataset, frame.stored, layout.photometric, frame.ordinals)
     if display.commutes_with_mean:
-        return render(area_mean(frame.ordinals, remaining), display), display.remarks
-    return area_mean(render(frame.ordinals, display), remaining), display.remarks
+        return render(area_mean(frame.ordinals, remaining), display), display
+    return area_mean(render(frame.ordinals, display), remaining), display

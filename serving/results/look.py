@@ -50,6 +50,18 @@ def look_of(dataset: Dataset, valid: dict[str, Any]) -> Look:
     return Look(_rescale(valid), voi)
 
 
+def voi_of_range(low: float, high: float) -> SoftcopyVOILUTTransformation:
+    """Return the window that shows from `low` as black to `high` as white.
+
+    By the function LINEAR, which every viewer knows (PS3.3 C.11.2.1.2.1).
+    """
+    return SoftcopyVOILUTTransformation(
+        window_center=round((low + high + 1) / 2, 4),
+        window_width=round(high - low + 1, 4),
+        window_explanation="Range that the AI pre-read showed",
+    )
+
+
 def _in_one(dataset: Dataset, modality: LookupTable) -> SoftcopyVOILUTTransformation:
     """Return a modality table and what comes after it as one table of what is shown.
 

@@ -7,12 +7,15 @@ from highdicom import pr
 from highdicom.color import CIELabColor
 from highdicom.content import PresentationLUTTransformation
 from highdicom.enum import PresentationLUTShapeValues
+from highdicom.pr import SoftcopyVOILUTTransformation
 from pydicom.dataset import Dataset
 
 from models.findings import Finding
+from models.radiograph import Radiograph
 from serving.finding_words import finding_sentence
 from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker
 from serving.results.identity import ResultKind, result_uid, series_uid
+from serving.results.look import voi_of_range
 from serving.results.read_image import ReadImage
 from serving.results.report import corners
 
@@ -26,7 +29,7 @@ def build_presentation(image: ReadImage, maker: Maker) -> Dataset | None:
     findings = [finding for finding in image.pre_read.findings if finding.regions]
     if not findings:
         return None
-    source = image.source
+    source, voi = image.source, _voi(image)
     layer = pr.GraphicLayer(
         "PREREAD",
         order=1,
@@ -48,7 +51,7 @@ def build_presentation(image: ReadImage, maker: Maker) -> Dataset | None:
         graphic_annotations=[_annotation(image, findings, layer)],
         graphic_layers=[layer],
         modality_lut_transformation=source.look.modality,
-        voi_lut_transformations=[source.look.voi] if source.look.voi else None,
+        voi_lut_transformations=[voi] if voi else None,
         presentation_lut_transformation=PresentationLUTTransformation(
             presentation_lut_shape=_shape(source.header)
         ),
@@ -56,6 +59,18 @@ def build_presentation(image: ReadImage, maker: Maker) -> Dataset | None:
     )
     state.Laterality = source.header.get("Laterality", "")
     return state
+
+
+def _voi(image: ReadImage) -> SoftcopyVOILUTTransformation | None:
+    """Return what chooses the values that are shown: the header or, where it does not, the pixels.
+
+    Without any, a viewer shows all that can be stored, of which a radiograph of 12 bits may fill a
+    tenth: it would be black, though the model, and who looks at the picture, sees it well.
+    """
+    radiograph, voi = image.reading.radiograph, image.source.look.voi
+    if voi is None and isinstance(radiograph, Radiograph) and radiograph.shown_range:
+        return voi_of_range(*radiograph.shown_range)
+    return voi
 
 
 def _shape(header: Dataset) -> PresentationLUTShapeValues:

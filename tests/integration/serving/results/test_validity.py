@@ -18,6 +18,7 @@ from pydicom.uid import (
     XRayAngiographicImageStorage,
 )
 
+from serving.imaging import read_radiograph
 from serving.results import ReadImage, ResultKind, ResultObject, UnreferableSourceError, read_source
 from tests.dicom_samples import PYDICOM_DATA_FILES, PYDICOM_FILES
 from tests.dicom_validators import (
@@ -228,6 +229,45 @@ def test_another_viewer_shows_the_image_as_it_is_under_the_presentation_state(
     under_the_state = pixels_by(tmp_path, "dcmp2pgm", "-p", str(state), str(image))
 
     assert np.abs(alone - under_the_state).max() <= 1
+
+
+@needs("dcmp2pgm")
+@needs("dciodvfy")
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"RescaleSlope": "0.5", "RescaleIntercept": "-100"},
+        {"PhotometricInterpretation": "MONOCHROME1"},
+    ],
+    ids=["plain", "rescaled", "inverted"],
+)
+def test_an_image_without_a_window_is_shown_as_the_model_saw_it(
+    tmp_path: Path, elements: dict[str, object]
+) -> None:
+    dataset = pydicom.dcmread(BytesIO(PNEUMONIA))
+    dataset.decompress()
+    # A tenth of the 12 bits that can be stored, as detectors deliver it.
+    seen = dataset.pixel_array.astype(np.uint16)
+    if "PhotometricInterpretation" in elements:
+        seen = 255 - seen
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelData = (600 + seen * 2).astype(np.uint16).tobytes()
+    dataset["PixelData"].VR = "OW"
+    for keyword in ("WindowCenter", "WindowWidth"):
+        dataset.pop(keyword, None)
+    stream = BytesIO()
+    dataset.save_as(stream)
+    image, state = tmp_path / "image.dcm", tmp_path / "state.dcm"
+    image.write_bytes(with_header(stream.getvalue(), **elements))
+    reading = read(image.read_bytes())
+    state.write_bytes(results_on(reading)[ResultKind.PRESENTATION].data)
+    assert iod_errors(state) == []
+    under_the_state = pixels_by(tmp_path, "dcmp2pgm", "-p", str(state), str(image))
+    seen_by_model = read_radiograph(image.read_bytes(), full_resolution=True).pixels
+    # The range is found in the pixels of a reduced image here, of the whole image there.
+    assert np.abs(under_the_state - seen_by_model.astype(np.int16)).max() <= 4
+    assert np.percentile(under_the_state, 99) > 200
 
 
 def pixels_by(folder: Path, *command: str) -> NDArray[np.int16]:
