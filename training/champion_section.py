@@ -5,7 +5,7 @@ from typing import Any
 
 from training.against_champion import KEY
 from training.card_tables import table_of
-from training.comparison import HIGHER_IS_WORSE
+from training.comparison import Difference
 
 CAPTION = (
     "This version and the champion before it: ROC, reliability, and paired differences with their "
@@ -57,8 +57,9 @@ def _compared(facts: Mapping[str, Any], units: str) -> list[str]:
     champion = facts["champion"]
     # Of networks that were taken over: the comparison is that of the version they were made for.
     made = f"{facts['held_as']}, which has these networks," if "held_as" in facts else "this one"
-    lost = [(each, _too_much(each, facts["accepted_losses"])) for each in facts["differences"]]
-    rows = [_row(each, facts["accepted_losses"], over) for each, over in lost]
+    accepted = facts["accepted_losses"]
+    found = [Difference(**each) for each in facts["differences"]]
+    rows = [_row(each, accepted) for each in found]
     heads = ("finding", "figure", "champion", "this version", "difference (95 % interval)")
     table = table_of((*heads, "loss accepted"), rows)
     return [
@@ -73,26 +74,20 @@ def _compared(facts: Mapping[str, Any], units: str) -> list[str]:
         "",
         " ".join(_alone(label, each) for label, each in facts["right_alone"].items()),
         "",
-        _verdict([each for each, over in lost if over]),
+        _verdict([each for each in found if each.beyond(accepted)]),
         "",
         f"与当时的现行版本 {champion['version']} 在其锁定集的同一批 {facts['samples']} 例样本上逐例"
         "比较；差值为本版本减现行版本，区间由成对重抽样得到，含 0 即未见差异。",
     ]
 
 
-def _too_much(each: Mapping[str, Any], accepted: Mapping[str, float]) -> float:
-    """Return by how much the worse end of the interval is beyond what the gate accepts, or 0."""
-    lost = each["high"] if each["figure"] in HIGHER_IS_WORSE else -each["low"]
-    return float(max(0.0, lost - accepted.get(each["figure"], float("inf"))))
-
-
-def _verdict(lost: Sequence[Mapping[str, Any]]) -> str:
+def _verdict(lost: Sequence[Difference]) -> str:
     if not lost:
         return (
             "By these figures the gate finds it no worse than that champion (non-inferiority). "
             "按此结果，通过了不劣于该现行版本的检验。"
         )
-    told = ", ".join(f"{_FIGURES[each['figure']]} of {each['label']}" for each in lost)
+    told = ", ".join(f"{_FIGURES[each.figure]} of {each.label}" for each in lost)
     return (
         "By these figures the gate does not let it take that champion's place (non-inferiority): "
         f"more than is accepted may be lost of {told}. "
@@ -100,14 +95,10 @@ def _verdict(lost: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _row(each: Mapping[str, Any], accepted: Mapping[str, float], over: float) -> str:
-    figure, cell = each["figure"], "-"
-    if figure in accepted:
-        kept = f"exceeded by {over:.2g}" if over else "kept"
-        cell = f"{accepted[figure]:g}, {kept}"
+def _row(each: Difference, accepted: Mapping[str, float]) -> str:
     return (
-        f"| {each['label']} | {_FIGURES[figure]} | {each['first']:.3f} | {each['second']:.3f} | "
-        f"{each['difference']:+.3f} ({each['low']:+.3f} to {each['high']:+.3f}) | {cell} |"
+        f"| {each.label} | {_FIGURES[each.figure]} | {each.first:.3f} | {each.second:.3f} | "
+        f"{each.difference:+.3f} ({each.low:+.3f} to {each.high:+.3f}) | {each.kept(accepted)} |"
     )
 
 

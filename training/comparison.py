@@ -4,7 +4,7 @@ The difference of each figure is taken within each bootstrap draw of patients, s
 versions find hard cancels out (paired percentile interval; Efron & Tibshirani 1993, chapter 13).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,28 @@ class Difference:
     low: float
     """Of the 95 % interval of the difference."""
     high: float
+
+    @property
+    def lost(self) -> float:
+        """The most that the second version loses of the figure, within the interval."""
+        return self.high if self.figure in HIGHER_IS_WORSE else -self.low
+
+    def beyond(self, accepted: Mapping[str, float]) -> float:
+        """Return by how much that is beyond the `accepted` loss of the figure; 0 where it is not.
+
+        Nothing is beyond where no loss is named; a loss that is not known is not a number, which is
+        not accepted either.
+        """
+        if self.figure not in accepted or self.lost <= accepted[self.figure]:
+            return 0.0
+        return self.lost - accepted[self.figure]
+
+    def kept(self, accepted: Mapping[str, float]) -> str:
+        """Return the accepted loss of the figure, and whether it is kept, in words."""
+        if self.figure not in accepted:
+            return "-"
+        over = self.beyond(accepted)
+        return f"{accepted[self.figure]:g}, {f'exceeded by {over:.2g}' if over else 'kept'}"
 
 
 def paired(first: LockedSet, second: LockedSet) -> tuple[LockedSet, LockedSet]:

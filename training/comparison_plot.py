@@ -14,6 +14,7 @@ from training.comparison import HIGHER_IS_WORSE, Difference, figures_of
 from training.locked_set import LockedSet
 from training.metrics import Scored
 from training.plots import draw_reliability
+from training.registry import ReleaseError
 
 mpl.use("Agg")  # no display where models are compared
 
@@ -30,7 +31,12 @@ def draw_comparison(
     """Draw a row for each label: ROC, reliability, and the paired differences; return `path`.
 
     `accepted` says, by figure, how much may be lost.
+
+    Raises:
+        ReleaseError: there can be no such picture at `path`.
     """
+    if path.suffix.lower() != ".png":
+        raise ReleaseError(f"The picture is a PNG; {path.name} does not end in .png.")
     labels = pair[0].labels
     figure = Figure(figsize=(13, 3.9 * len(labels)), dpi=100, layout="constrained")
     table = np.atleast_2d(figure.subplots(len(labels), 3))
@@ -39,9 +45,15 @@ def draw_comparison(
         _reliability(table[at, 1], names, pair, at)
         _forest(table[at, 2], names, [each for each in found if each.label == label], accepted)
         table[at, 0].set_title(label, loc="left", fontweight="bold")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the version of the drawing library the same figures give the same file.
-    figure.savefig(path, metadata={"Software": None})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Without the version of the drawing library the same figures give the same file.
+        figure.savefig(path, metadata={"Software": None})
+    except OSError as error:
+        raise ReleaseError(
+            f"The picture cannot be written to {path} ({error.strerror}); name another place by "
+            "--out."
+        ) from error
     return path
 
 

@@ -252,14 +252,19 @@ def _named(registry: "Registry", model: str) -> "Registered":
 def _show_comparison(
     found: "list[Registered]", told: "list[Difference]", alone: dict[str, dict[str, int]]
 ) -> None:
+    from training.release_gate import GateConfig
+
+    accepted = GateConfig().accepted_losses
     same = found[0].name == found[1].name
     columns = [each.version if same else f"{each.name} {each.version}" for each in found]
     title = found[0].name if same else None
-    table = Table("Finding", "Figure", *columns, "Difference", "95 % interval", title=title)
+    heads = ("Difference", "95 % interval", "Loss accepted")
+    table = Table("Finding", "Figure", *columns, *heads, title=title)
     for each in told:
         interval = f"{each.low:+.4f} to {each.high:+.4f}"
         numbers = f"{each.first:.4f}", f"{each.second:.4f}", f"{each.difference:+.4f}"
-        table.add_row(each.label, each.figure.replace("_", " "), *numbers, interval)
+        loss = each.kept(accepted)
+        table.add_row(each.label, each.figure.replace("_", " "), *numbers, interval, loss)
     _STDOUT.print(table)
     for label, count in alone.items():
         typer.echo(
@@ -272,7 +277,8 @@ def _show_verdicts(registered: "Registered", verdicts: "list[Verdict]") -> None:
     table = Table("Test", "", "What was found")
     for verdict in verdicts:
         mark = "[green]passed[/green]" if verdict.passed else "[red]FAILED[/red]"
-        table.add_row(verdict.test, mark, verdict.told)
+        # A line for each thing that was found.
+        table.add_row(verdict.test, mark, verdict.told.replace("; ", ";\n"))
     _STDOUT.print(table)
     failed = [verdict.test for verdict in verdicts if not verdict.passed]
     what = f"{registered.name} {registered.version}"

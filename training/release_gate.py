@@ -15,8 +15,11 @@ import numpy as np
 from models.findings import Text
 from models.package import CARD, EVALUATION, ModelPackage
 from training import metrics
-from training.comparison import HIGHER_IS_WORSE, Difference, differences, figures_of, paired
+from training.comparison import Difference, differences, figures_of, paired
 from training.locked_set import LockedSet
+
+_SHOWN = 1e-4
+"""Below this a figure of four places would be told as 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +99,22 @@ def _non_inferiority(
         return Verdict(test, False, "; ".join(failures))
     losses = []
     for figure, margin in config.accepted_losses.items():
-        most = max(_lost(each) for each in found if each.figure == figure)
+        most = max(each.lost for each in found if each.figure == figure)
         losses.append(f"{figure} at most {max(0.0, most):.4f} (accepted {margin:g})")
     return Verdict(
         test, True, f"lost on {len(champion)} locked samples, at 95 %: {', '.join(losses)}"
     )
 
 
-def _lost(each: Difference) -> float:
-    """Return the most that the second version loses of a figure, within the interval."""
-    return each.high if each.figure in HIGHER_IS_WORSE else -each.low
-
-
 def _inferior(each: Difference, config: GateConfig) -> str | None:
-    margin = config.accepted_losses.get(each.figure)
-    lost = _lost(each)
-    if margin is None or lost <= margin:
+    over = each.beyond(config.accepted_losses)
+    if not over:
         return None
+    told = f"{over:.4f}" if over >= _SHOWN else f"{over:.1g}"
     return (
         f"{each.figure} of {each.label} goes from {each.first:.4f} to {each.second:.4f} (95 % "
         f"interval of the difference {each.low:+.4f} to {each.high:+.4f}); a loss of up to "
-        f"{margin:g} is accepted, it fails by {lost - margin:.4f}"
+        f"{config.accepted_losses[each.figure]:g} is accepted, it fails by {told}"
     )
 
 

@@ -13,6 +13,7 @@ from models.package import CALIBRATION, CARD, EVALUATION
 from serving.cli.app import app
 from tests.toy_people import write_toy_people
 from training.champion_section import champion_section
+from training.comparison import Difference
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -92,6 +93,38 @@ def test_card_holds_the_paired_comparison_that_compare_tells(
     picture = factory.root("0.2.0") / "docs" / "against-champion.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "(against-champion.png)" in card
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("picture.txt", "picture.txt does not end in .png"), ("taken/c.png", "cannot be written to")],
+)
+def test_picture_that_cannot_be_is_told(
+    factory: Factory, tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / "taken").write_text("a file, and no folder", encoding="utf-8")
+    both = f"{NAME}@0.1.0", f"{NAME}@0.2.0"
+    done = CliRunner().invoke(app, ["models", "compare", *both, "--out", str(tmp_path / name)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert told in " ".join(done.stderr.split())
+
+
+def test_compare_tells_a_person_what_the_gate_accepts(factory: Factory, tmp_path: Path) -> None:
+    out = str(tmp_path / "c.png")
+    both = f"{NAME}@0.2.0", f"{NAME}@0.1.0"
+    done = CliRunner().invoke(app, ["models", "compare", *both, "--out", out])
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.stdout.replace("│", " ").split())
+    # A narrow terminal wraps the cells.
+    assert "kept" in told
+    assert "exceeded" in told
+    assert "rightly called by 0.1.0 alone 0, by 0.2.0 alone 2" in told
+
+
+def test_loss_that_is_not_known_is_not_accepted() -> None:
+    unknown = Difference("toy", "sensitivity", 1.0, 1.0, 0.0, float("nan"), float("nan"))
+    assert unknown.beyond({"sensitivity": 0.03})
+    assert not unknown.beyond({"auc": 0.01})
 
 
 def test_card_says_of_a_loss_beyond_the_margin_what_the_gate_does() -> None:
