@@ -69,6 +69,7 @@ def measure_robustness(config: TableConfig, asked: Asked) -> dict[str, Any]:
     return {
         "people": len(asked.values),
         "draws": draws,
+        "spread_share": config.robustness.spread_share,
         "category_share": config.robustness.category_share,
         "changes": changes,
         "inputs": {

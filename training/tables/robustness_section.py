@@ -51,7 +51,7 @@ def robustness_section(evaluation: Mapping[str, Any]) -> str:
 def _together(facts: Mapping[str, Any]) -> list[str]:
     plain = facts["changes"]["unchanged"]
     rows = [
-        f"| {name} | {each['auc']:.3f} | {each['auc'] - plain['auc']:+.3f} | "
+        f"| {name} | {each['auc']:.3f} | {_signed(each['auc'] - plain['auc'])} | "
         f"{each['calibration_error']:.3f} | {each['mean_probability_change']:.3f} | "
         f"{each['changed_decisions']:.1%} | {each['refused_share']:.1%} |"
         for name, each in facts["changes"].items()
@@ -87,10 +87,16 @@ def _alone(facts: Mapping[str, Any], units: Mapping[str, str]) -> list[str]:
 def _moved(after: Mapping[str, float], plain: Mapping[str, float]) -> list[str]:
     """Return the changes of AUC and calibration error, and the share of decisions changed."""
     return [
-        f"{after['auc'] - plain['auc']:+.3f}",
-        f"{after['calibration_error'] - plain['calibration_error']:+.3f}",
+        _signed(after["auc"] - plain["auc"]),
+        _signed(after["calibration_error"] - plain["calibration_error"]),
         f"{after['changed_decisions']:.1%}",
     ]
+
+
+def _signed(change: float) -> str:
+    """Return a change with its sign; 0 where three places show none."""
+    told = f"{change:+.3f}"
+    return "0" if float(told) == 0 else told
 
 
 def _sizes(facts: Mapping[str, Any], units: Mapping[str, str]) -> list[str]:
@@ -108,8 +114,8 @@ def _sizes(facts: Mapping[str, Any], units: Mapping[str, str]) -> list[str]:
             lines.append(f"- `{name}`: standard deviation {told.strip()} ({size['source']})")
     if chosen:
         lines.append(
-            "- a stated share of the spread over the training part, which is our choice: "
-            + ", ".join(chosen)
+            f"- {facts['spread_share']:.0%} of the spread over the training part, which is our "
+            f"choice: {', '.join(chosen)}"
         )
     if any("variation" not in each for each in facts["inputs"].values()):
         lines.append(
@@ -142,7 +148,7 @@ def _end(figures: Mapping[str, float] | None, unit: str) -> list[str]:
         return ["-"] * 4
     return [
         f"{figures['value']:g} {unit}".strip(),
-        f"{figures['mean_shift']:+.3f}",
+        _signed(figures["mean_shift"]),
         f"{figures['changed_decisions']:.1%}",
         f"{figures['refused_share']:.1%}",
     ]

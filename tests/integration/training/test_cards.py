@@ -226,7 +226,8 @@ def test_card_tells_changed_inputs_with_the_source_of_each_number(factory: Facto
     assert "## When the inputs are changed · 输入改变时" in card
     assert "- `sbp_mmhg`: standard deviation 8 mm[Hg] (a made-up paper)" in card
     age = facts["inputs"]["age_years"]
-    assert f"which is our choice: `age_years` {age['variation']['sd']:.3g} a" in card
+    varied = f"`age_years` {age['variation']['sd']:.3g} a"
+    assert f"20% of the spread over the training part, which is our choice: {varied}" in card
     (row,) = [line for line in card.splitlines() if line.startswith("| `age_years` | 0 a |")]
     assert f"{age['lowest']['changed_decisions']:.1%}" in row
     (alone,) = [line for line in card.splitlines() if "not accepted" in line and "age" in line]
