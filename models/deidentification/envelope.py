@@ -62,7 +62,8 @@ def reidentify(data: bytes, certificate: x509.Certificate, key: rsa.RSAPrivateKe
         return originals
     raise DeidentificationError(
         "The object holds no original values that this key opens. It was de-identified without the "
-        "way back, or for another certificate."
+        "way back, or for another certificate; results hold none: open an image with the same "
+        "Patient ID (0010,0020)."
     )
 
 

@@ -7,7 +7,7 @@ import typer
 
 dicom_app = typer.Typer(
     no_args_is_help=True,
-    help="DICOM peers: ask whether they are there, send files to them.",
+    help="DICOM peers and files: ask whether a peer is there, send files, open the way back.",
 )
 
 Peer = Annotated[
@@ -62,6 +62,24 @@ def send_dicom(
     raise typer.Exit(
         send(destination, files, calling_ae_title=calling, timeout_s=timeout_s, as_json=json)
     )
+
+
+@dicom_app.command("reidentify")
+def reidentify_dicom(
+    file: Annotated[Path, typer.Argument(help="A de-identified image.")],
+    certificate: Annotated[
+        Path, typer.Option(help="The `recipient_file` of the destination, in PEM.")
+    ],
+    key: Annotated[Path, typer.Option(help="Its private key, in PEM.")],
+    json: Json = False,
+) -> None:
+    """Show whose image it is and what it said before it was de-identified; it is on record.
+
+    With --json as one object of DICOM JSON.
+    """
+    from serving.cli.reidentifying import show_originals
+
+    show_originals(file, certificate, key, as_json=json)
 
 
 @dicom_app.command("conformance")
