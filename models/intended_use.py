@@ -115,9 +115,9 @@ def check(rules: tuple[Rule, ...], facts: RadiographFacts) -> UseCheck:
 def _not_stated(rule: Rule) -> Reason:
     name, allowed = FACT_NAMES[rule.fact], rule.expected
     message = Text(
-        f"{name.en} is not stated in the input, so it was not checked (this model is for "
-        f"{allowed.en}); judged by the pixels alone",
-        f"输入未注明{name.zh}，未能核对（本模型适用于：{allowed.zh}）；仅依据像素判断",
+        f"{name.en} is not stated in the input, so it was not checked and the pixels alone "
+        f"decided; this model is for {allowed.en}",
+        f"输入未注明{name.zh}，未能核对，仅依据像素判断；本模型适用于：{allowed.zh}",
     )
     return Reason(rule.fact, None, allowed.en, message)
 

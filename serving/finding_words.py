@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from models.findings import Decision, Finding, Text, Verdict
 
 VERDICT_WORDS: Mapping[Verdict, Text] = {
-    Verdict.ACCEPTED: Text("accepted", "已接受"),
+    Verdict.ACCEPTED: Text("accepted for reading", "已接受判读"),
     Verdict.OUTSIDE_INTENDED_USE: Text(
         "not read: outside the intended use", "超出预期用途，未予判读"
     ),
@@ -80,7 +80,7 @@ def finding_in_words(
     """
     told = (
         f"probability {probability_in_words(probability)}",
-        f"(present from {probability_in_words(operating_point)})",
+        f"(counts as present from {probability_in_words(operating_point)})",
     )
     if decision is not Decision.INDETERMINATE:
         return told

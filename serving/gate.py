@@ -58,9 +58,9 @@ def with_scale(judgement: Judgement, spec: InputSpec) -> Judgement:
         return judgement
     scale = f"{spec.um_per_px:g}"
     message = Text(
-        "the scale of the tile is not stated, so it was not checked (this model is for about "
-        f"{scale} micrometres a pixel)",
-        f"图块未注明比例尺，未能核对（本模型适用于每像素约 {scale} 微米）",
+        "the scale of the tile is not stated, so it was not checked; this model is for about "
+        f"{scale} micrometres a pixel",
+        f"图块未注明比例尺，未能核对；本模型适用于每像素约 {scale} 微米",
     )
     unchecked = Reason("um_per_px", None, f"about {scale} micrometres a pixel", message)
     return Judgement(judgement.verdict, (*judgement.reasons, unchecked))

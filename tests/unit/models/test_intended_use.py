@@ -98,7 +98,7 @@ def test_broken_age_names_where_it_was_taken_from(source: AgeSource) -> None:
         (Range("age_years", 1, 6, 0.25), "1 to under 6 years (tolerance 3 months)"),
         (Range("age_years", 25, 75, 3), "25 to under 75 years (tolerance 3 years)"),
         (Range("rows", 32, 129, 0), "32 to 128 pixels"),
-        (Allowed("view_position", ("PA", "AP")), "from the back (PA) or from the front (AP)"),
+        (Allowed("view_position", ("PA", "AP")), "postero-anterior (PA) or antero-posterior (AP)"),
         (Allowed("source_format", ("PNG", "JPEG", "TIFF")), "PNG, JPEG or TIFF"),
     ],
 )

@@ -45,7 +45,7 @@ def words_at(probability: float, *, present_from: float, absent_to: float) -> tu
 def test_a_decision_needs_no_reason(probability: float) -> None:
     assert words_at(probability, present_from=0.6, absent_to=0.4) == (
         f"probability {probability:.2f}",
-        "(present from 0.50)",
+        "(counts as present from 0.50)",
     )
 
 
@@ -62,7 +62,7 @@ def test_a_decision_needs_no_reason(probability: float) -> None:
 def test_an_abstention_gives_its_reason(present_from: float, absent_to: float, reason: str) -> None:
     told = words_at(0.55, present_from=present_from, absent_to=absent_to)
 
-    assert told == ("probability 0.55", "(present from 0.50)", f"abstains: {reason}")
+    assert told == ("probability 0.55", "(counts as present from 0.50)", f"abstains: {reason}")
 
 
 def test_coverage_is_told_as_it_is() -> None:

@@ -73,7 +73,7 @@ def test_finding_is_told_with_probability_and_decision(decision: Decision) -> No
     assert "Pneumonia 肺炎" in text
     assert decision.value in text
     assert "probability 0.87" in text
-    assert "(present from 0.41)" in text
+    assert "(counts as present from 0.41)" in text
     assert ("abstains: " in text) == (decision is Decision.INDETERMINATE)
 
 
