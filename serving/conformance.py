@@ -24,7 +24,7 @@ from serving.fetching.dimse import FIND, GET, MOST_CLASSES, MOVE, UIDS_AT_ONCE
 from serving.node.storing import CONFLICT, OTHER_PATIENT
 from serving.peers import Peer
 from serving.results import terms
-from serving.results.equipment import MANUFACTURER, SERIES_DESCRIPTIONS, SERIES_NUMBERS
+from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, series_description
 from serving.results.identity import ResultKind
 from serving.results.source import COPIED_FROM_SOURCE
 from serving.software import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -293,7 +293,7 @@ def _results() -> str:
             kind.value,
             UID(RESULT_CLASSES[kind]).name,
             str(SERIES_NUMBERS[kind]),
-            SERIES_DESCRIPTIONS[kind],
+            series_description(kind),
         )
         for kind in RESULT_CLASSES
     ]
@@ -312,7 +312,7 @@ def _results() -> str:
 
 Every object lies in the study of the image that was read, is encoded in
 {UID(ExplicitVRLittleEndian).name}, and refers to the image. [results.md](results.md) says what each
-holds.
+holds. A later version of a report has a series of its own, `..., report, version 2 - ...`.
 
 {table(("object", "SOP class", "Series Number", "Series Description"), series)}
 

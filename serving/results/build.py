@@ -49,7 +49,7 @@ def build_results(
     with quiet_decoders():
         results = [result for image in images for result in _on_one_image(image, maker)]
         report = build_report(images, maker, revision=revision, predecessor=predecessor)
-        return (*results, finish(ResultKind.REPORT, report, maker, images[0].source))
+        return (*results, finish(ResultKind.REPORT, report, maker, images[0].source, revision))
 
 
 def _on_one_image(image: ReadImage, maker: Maker) -> list[ResultObject]:

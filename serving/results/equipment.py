@@ -23,12 +23,17 @@ SERIES_NUMBERS = {
 }
 """Series Number (0020,0011): far above what modalities count to, so that results sort last."""
 SERIES_DESCRIPTIONS = {
-    ResultKind.REPORT: "AI pre-read, report - NOT FOR PRIMARY DIAGNOSIS",
+    ResultKind.REPORT: "AI pre-read, report{version} - NOT FOR PRIMARY DIAGNOSIS",
     ResultKind.SEGMENTATION: "AI pre-read, regions - NOT FOR PRIMARY DIAGNOSIS",
     ResultKind.PRESENTATION: "AI pre-read, outlines - NOT FOR PRIMARY DIAGNOSIS",
     ResultKind.CAPTURE: "AI pre-read, picture - NOT FOR PRIMARY DIAGNOSIS",
 }
 """Series Description (0008,103E), 64 characters at most: what a list shows of a series."""
+
+
+def series_description(kind: ResultKind, revision: int = 1) -> str:
+    """Return what a list shows of a series; of a report also its version, from the second on."""
+    return SERIES_DESCRIPTIONS[kind].format(version=f", version {revision}" if revision > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,12 @@ class ResultObject:
     data: bytes
 
 
-def finish(kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage) -> ResultObject:
+def finish(
+    kind: ResultKind, dataset: Dataset, maker: Maker, source: SourceImage, revision: int = 1
+) -> ResultObject:
     """Give `dataset` its last attributes and encode it; the same input gives the same bytes."""
     _set_moments(dataset, maker.created)
-    dataset.SeriesDescription = SERIES_DESCRIPTIONS[kind]
+    dataset.SeriesDescription = series_description(kind, revision)
     # The same patient and study in every object of the study, whatever highdicom copies for it.
     for keyword in PATIENT_AND_STUDY:
         if keyword in source.header and keyword not in dataset:

@@ -48,9 +48,14 @@ def result_uid(
     return UID(f"2.25.{uuid.uuid5(_NAMESPACE, name).int}")
 
 
-def series_uid(kind: ResultKind, model: ModelReference, study_instance_uid: str) -> UID:
-    """Return the UID of the series of a study that holds all results of one kind and package."""
-    return result_uid(kind, model, (study_instance_uid,), role="series")
+def series_uid(
+    kind: ResultKind, model: ModelReference, study_instance_uid: str, revision: int = 1
+) -> UID:
+    """Return the UID of the series of a study that holds all results of one kind and package.
+
+    The report of each `revision` has a series of its own: what a PACS lists are series.
+    """
+    return result_uid(kind, model, (study_instance_uid,), role="series", revision=revision)
 
 
 def device_uid(model: ModelReference) -> UID:

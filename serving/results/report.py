@@ -50,7 +50,9 @@ def build_report(
     report = sr.Comprehensive3DSR(
         evidence=[image.source.header for image in images],
         content=content,
-        series_instance_uid=series_uid(_KIND, maker.model, first.source.study_instance_uid),
+        series_instance_uid=series_uid(
+            _KIND, maker.model, first.source.study_instance_uid, revision
+        ),
         series_number=SERIES_NUMBERS[_KIND],
         sop_instance_uid=result_uid(_KIND, maker.model, sources, revision=revision),
         instance_number=revision,
@@ -83,7 +85,7 @@ def _content(images: Sequence[ReadImage], maker: Maker, revision: int) -> sr.Mea
             terms.ENGLISH
         ),
     )
-    content[0].ContentSequence.append(_evaluations(images))
+    content[0].ContentSequence.append(_evaluations(images, revision))
     return content
 
 
@@ -228,20 +230,21 @@ def _abstention(finding: Finding) -> sr.CodedConcept:
     return terms.ABSTENTIONS[("neither", "contrary", "both")[min(possible, 2)]]
 
 
-def _evaluations(images: Sequence[ReadImage]) -> sr.ContainerContentItem:
+def _evaluations(images: Sequence[ReadImage], revision: int) -> sr.ContainerContentItem:
     """Return the sentences for people: the limits of use, then what is said of each image."""
     container = sr.ContainerContentItem(
         name=terms.QUALITATIVE_EVALUATIONS, relationship_type=Relation.CONTAINS
     )
     container.ContentSequence = sr.ContentSequence()
-    for name, text in _statements(images):
+    for name, text in _statements(images, revision):
         for words, language in ((text.en, terms.ENGLISH), (text.zh, terms.CHINESE)):
             container.ContentSequence.append(_sentence(name, words, language))
     return container
 
 
-def _statements(images: Sequence[ReadImage]) -> list[tuple[sr.CodedConcept, Text]]:
+def _statements(images: Sequence[ReadImage], revision: int) -> list[tuple[sr.CodedConcept, Text]]:
     told = [(terms.NOTICE, NOTICE), (terms.NOTICE, images[0].intended_use)]
+    told.append((terms.COMMENT, _version(revision, len(images))))
     for number, image in enumerate(images, 1):
         pre_read = image.pre_read
         said = [(terms.GATE_VERDICT, VERDICT_WORDS[pre_read.verdict])]
@@ -252,6 +255,19 @@ def _statements(images: Sequence[ReadImage]) -> list[tuple[sr.CodedConcept, Text
             (name, Text(f"{which.en}{text.en}", f"{which.zh}{text.zh}")) for name, text in said
         ]
     return told
+
+
+def _version(revision: int, count: int) -> Text:
+    """Return whether this report is the one that holds, as far as it can know."""
+    images = f"{count} image{'s' * (count != 1)}"
+    english = f"Version {revision} of the pre-read of this study, on {images}."
+    chinese = f"本检查预读的第 {revision} 版，涵盖 {count} 幅图像"
+    if revision > 1:
+        return Text(f"{english} It replaces all earlier ones.", f"{chinese}，取代此前各版。")
+    return Text(
+        f"{english} A later version, if there is one, replaces it.",
+        f"{chinese}；如有更新版本，以更新版本为准。",
+    )
 
 
 def _which(source: SourceImage, number: int, count: int) -> Text:

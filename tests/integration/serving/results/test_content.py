@@ -191,7 +191,15 @@ def test_revision_replaces_the_report_before() -> None:
     after = results_on(image, revision=2, predecessor=dataset_of(before))[ResultKind.REPORT]
 
     assert after.sop_instance_uid != before.sop_instance_uid
-    assert after.series_instance_uid == before.series_instance_uid
+    # What a PACS lists are series: the current report can be told there.
+    assert after.series_instance_uid != before.series_instance_uid
+    described = [dataset_of(each).SeriesDescription for each in (before, after)]
+    assert ["version" in each for each in described] == [False, True]
+    assert "version 2" in described[1]
+    told = [sentences(dataset_of(each)) for each in (before, after)]
+    assert any("A later version, if there is one, replaces it" in each for each in told[0])
+    assert any("Version 2" in each and "replaces all earlier" in each for each in told[1])
+    assert any("第 2 版" in each and "取代此前各版" in each for each in told[1])
     [study] = dataset_of(after).PredecessorDocumentsSequence
     [reference] = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert reference.ReferencedSOPInstanceUID == before.sop_instance_uid
