@@ -111,11 +111,11 @@ def find(model: str) -> Path:
         raise PackageNotFoundError(
             f"There is no model {name!r}; known models: {', '.join(sorted(known)) or 'none'}."
         )
-    chosen = version or max(known[name], key=_order)
+    chosen = version or max(known[name], key=order)
     if chosen not in known[name]:
         raise PackageNotFoundError(
             f"Model {name} has no version {chosen!r}; known versions: "
-            f"{', '.join(sorted(known[name], key=_order))}."
+            f"{', '.join(sorted(known[name], key=order))}."
         )
     return known[name][chosen]
 
@@ -150,5 +150,6 @@ def load(model: str) -> ModelPackage:
     return package
 
 
-def _order(version: str) -> tuple[int, ...]:
+def order(version: str) -> tuple[int, ...]:
+    """Return what the versions of a model are sorted by, the oldest first."""
     return tuple(int(part) for part in version.split("."))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models import store
 from models.package import EVALUATION
 from training.comparison import REPEATS, Difference, differences, paired, right_alone
 from training.comparison_plot import draw_comparison
@@ -68,6 +69,23 @@ def locked_set_of_version(registry: Registry, registered: Registered, folder: Pa
             "cannot be held against another version; train it again."
         )
     return read_locked_set(at / FILE)
+
+
+def tell_without_champion(made: Made, watch: Watch) -> None:
+    """Tell, before hours are spent, that a model which is released will be held against nothing.
+
+    The registry of a new installation does not know the released packages.
+    """
+    released = store.versions().get(made.name, {})
+    others = [each for each, at in released.items() if at.is_relative_to(store.RELEASED)]
+    if not others or made.version in others or Registry(made.home).champion(made.name) is not None:
+        return
+    newest = max(others, key=store.order)
+    watch.stage(
+        f"the registry has no champion of {made.name}, so the card will say that this version was "
+        f"held against none. To hold it against a released one: `zhuzhen models register "
+        f"{made.name}@{newest}`, `zhuzhen models promote {made.name}`, and train again"
+    )
 
 
 def hold_against_champion(made: Made, kept: LockedSet, folder: Path) -> AgainstChampion:

@@ -21,6 +21,7 @@ from training.against_champion import (
     Made,
     hold_against_champion,
     record_against_champion,
+    tell_without_champion,
 )
 from training.card import render_card
 from training.config import TrainConfig
@@ -73,6 +74,7 @@ def run(config: TrainConfig, places: Places, watch: Watch, team: Team = ALONE) -
     team.wait()
     root, made_of = places.packages / config.name / config.version, _tags(config, study)
     require_free(root, places.home, made_of, watch)
+    tell_without_champion(made_at(config.name, config.version, places), watch)
     folder = _run_folder(config, study, places.home)
     # Not in MLflow: it names samples. What reviewers said of one stands in it, too.
     write_manifest(study.manifest, folder / "manifest.parquet")

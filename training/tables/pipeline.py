@@ -23,6 +23,7 @@ from training.against_champion import (
     AgainstChampion,
     hold_against_champion,
     record_against_champion,
+    tell_without_champion,
 )
 from training.evaluation import headline
 from training.locked_set import LockedSet, locked_set_of, write_locked_set
@@ -54,6 +55,7 @@ def run_table(config: TableConfig, places: Places, watch: Watch) -> ModelPackage
     require_complete(config.name, config.version, config.package, people.spec)
     root, made_of = places.packages / config.name / config.version, _tags(config, people)
     require_free(root, places.home, made_of, watch)
+    tell_without_champion(made_at(config.name, config.version, places), watch)
     digest = config_digest(config).removeprefix("sha256:")[:12]
     folder = places.home / "training" / f"{config.name}-{config.version}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)

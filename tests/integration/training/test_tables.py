@@ -198,6 +198,22 @@ def test_version_that_is_used_is_not_written_over(
     assert kept.reference_to.digest == second["digest"]
 
 
+def test_new_version_of_a_released_model_without_a_champion_is_told_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZHUZHEN_HOME", str(tmp_path / "home"))
+    configuration = tmp_path / "next.yaml"
+    configuration.write_text("extends: coronary-disease\nversion: 9.0.0\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["train", str(configuration), "--json"])
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.stderr.split())
+    version = load_any_config("coronary-disease").version
+    assert "the registry has no champion of coronary-disease" in told
+    assert f"`zhuzhen models register coronary-disease@{version}`" in told
+    # Before it is fitted, not when hours are over.
+    assert told.index("no champion") < told.index("fitting")
+
+
 def test_training_a_released_version_again_says_that_it_is_for_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +223,7 @@ def test_training_a_released_version_again_says_that_it_is_for_comparison(
     version = load_any_config("coronary-disease").version
     told = " ".join(done.stderr.split())
     assert f"{version} is released: what is made now can be compared" in told
+    assert "no champion" not in told
     digest = json.loads(done.stdout)["digest"]
     done = CliRunner().invoke(app, ["models", "promote", "coronary-disease"])
     assert done.exit_code == 1
