@@ -312,7 +312,7 @@ def _results() -> str:
 
 Every object lies in the study of the image that was read, is encoded in
 {UID(ExplicitVRLittleEndian).name}, and refers to the image. [results.md](results.md) says what each
-holds. A later version of a report has a series of its own, `..., report, version 2 - ...`.
+holds. A later version of a report has a series of its own, `..., report v2 - ...`.
 
 {table(("object", "SOP class", "Series Number", "Series Description"), series)}
 

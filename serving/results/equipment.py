@@ -33,7 +33,7 @@ SERIES_DESCRIPTIONS = {
 
 def series_description(kind: ResultKind, revision: int = 1) -> str:
     """Return what a list shows of a series; of a report also its version, from the second on."""
-    return SERIES_DESCRIPTIONS[kind].format(version=f", version {revision}" if revision > 1 else "")
+    return SERIES_DESCRIPTIONS[kind].format(version=f" v{revision}" if revision > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
