@@ -8,7 +8,7 @@ from highdicom.sc import SCImage
 from pydicom.dataset import Dataset
 
 from serving.overlay import draw_overlay
-from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker
+from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker, describe_image
 from serving.results.identity import ResultKind, result_uid, series_uid
 from serving.results.read_image import ReadImage
 
@@ -40,7 +40,7 @@ def build_capture(image: ReadImage, maker: Maker) -> Dataset:
     # part of it, so none is claimed (type 2C, PS3.3 C.7.6.1).
     del capture.PatientOrientation
     capture.add_new("PatientOrientation", "CS", None)
-    capture.Laterality = header.get("Laterality", "")
+    describe_image(capture, header)
     capture.ConversionType = "WSD"
     capture.DerivationDescription = "AI pre-read drawn over the source; not for primary diagnosis"
     capture.SourceImageSequence = _reference(header)

@@ -36,6 +36,11 @@ def series_description(kind: ResultKind, revision: int = 1) -> str:
     return SERIES_DESCRIPTIONS[kind].format(version=f" v{revision}" if revision > 1 else "")
 
 
+_UNPAIRED = frozenset({"CHEST", "ABDOMEN", "PELVIS", "HEAD", "SKULL", "NECK", "SPINE", "HEART"})
+"""Body parts (PS3.16 annex L) of which there is one."""
+_LOST = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """The equipment attributes of results (PS3.3 C.7.5.1)."""
@@ -103,6 +108,24 @@ def finish(
         str(dataset.StudyInstanceUID),
         stream.getvalue(),
     )
+
+
+def describe_image(dataset: Dataset, header: Dataset) -> None:
+    """Say of a result what its series and pixels inherit from the source's `header`.
+
+    Laterality is of paired parts alone (type 2C, PS3.3 C.7.3.1): absent of others, and empty where
+    it is not known whether the part is one. What was once lost by compression stays lost
+    (C.7.6.1.1.5).
+    """
+    part = header.get("BodyPartExamined")
+    if part:
+        dataset.BodyPartExamined = part
+    if "Laterality" in header or part not in _UNPAIRED:
+        dataset.Laterality = header.get("Laterality", "")
+    if "PixelData" in dataset and header.get("LossyImageCompression") == "01":
+        for keyword in _LOST:
+            if keyword in header:
+                setattr(dataset, keyword, header[keyword].value)
 
 
 def _say_how_items_are_encoded(dataset: Dataset) -> None:

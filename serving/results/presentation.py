@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from models.findings import Finding
 from models.radiograph import Radiograph
 from serving.finding_words import finding_sentence
-from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker
+from serving.results.equipment import MANUFACTURER, SERIES_NUMBERS, Maker, describe_image
 from serving.results.identity import ResultKind, result_uid, series_uid
 from serving.results.look import voi_of_range
 from serving.results.read_image import ReadImage
@@ -57,7 +57,7 @@ def build_presentation(image: ReadImage, maker: Maker) -> Dataset | None:
         ),
         specific_character_set=source.character_set,
     )
-    state.Laterality = source.header.get("Laterality", "")
+    describe_image(state, source.header)
     return state
 
 

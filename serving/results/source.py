@@ -14,7 +14,7 @@ import pydicom
 from pydicom import config
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 from pydicom.valuerep import validate_value
 
 from models.errors import InputError
@@ -51,6 +51,9 @@ _IMAGE = (
     "SeriesNumber",
     "InstanceNumber",
     "BurnedInAnnotation",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
     "PixelSpacing",
     "ImagerPixelSpacing",
 )
@@ -81,6 +84,8 @@ _WRITTEN_AS_GB18030 = frozenset({"GB18030", "GBK"})
 _ISO_2022_IR_58 = "ISO 2022 IR 58"
 _ESCAPE = "\x1b$)A"
 """Designates GB 2312 as G1 (PS3.3 C.12.1.1.2)."""
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
+"""Transfer syntaxes that always lose something; those of JPEG 2000 may not."""
 _PATIENT_SEXES = ("M", "F", "O")
 """Enumerated values of Patient's Sex (0010,0040), PS3.3 C.7.1.1."""
 
@@ -177,11 +182,21 @@ def _source_of(dataset: Dataset, digest: str) -> SourceImage:
             for item in dataset.get("DeidentificationMethodCodeSequence") or []
         ]
         header.DeidentificationMethod = meanings or "Not stated in the source"
+    if _was_lossy(dataset):
+        header.LossyImageCompression = "01"
     if header.PatientSex not in _PATIENT_SEXES:
         header.PatientSex = ""
     header.SpecificCharacterSet = _character_set(dataset)
     look = {keyword: _valid(dataset, keyword) for keyword in _LOOK}
     return SourceImage(header, header.SpecificCharacterSet, digest, look_of(dataset, look))
+
+
+def _was_lossy(dataset: Dataset) -> bool:
+    """Whether the pixels lost something at a point of their life (PS3.3 C.7.6.1.1.5), by the
+    transfer syntax where the header does not say so.
+    """
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    return dataset.get("LossyImageCompression") == "01" or syntax in _LOSSY
 
 
 def _always(_: Any) -> bool:
@@ -206,6 +221,7 @@ _USABLE: Mapping[str, Callable[[Any], bool]] = {
     "ImagerPixelSpacing": _are_two_lengths,
     "PatientOrientation": _are_two_directions,
     "Laterality": lambda value: value in ("R", "L"),
+    "LossyImageCompression": lambda value: value in ("00", "01"),
     "BurnedInAnnotation": lambda value: value in ("YES", "NO"),
     "SeriesNumber": _is_number,
     "InstanceNumber": _is_number,

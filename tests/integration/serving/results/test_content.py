@@ -1,6 +1,7 @@
 """What results say, and that they are the same however often they are built."""
 
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import highdicom as hd
@@ -183,6 +184,43 @@ def test_presentation_keeps_the_look_of_the_image(photometric: str, shape: str) 
     text = state.GraphicAnnotationSequence[0].TextObjectSequence[0].UnformattedTextValue
     assert "not for primary diagnosis" in text
     assert "肺炎：存在" in text
+
+
+@pytest.mark.parametrize("stated", [True, False], ids=["stated", "by-transfer-syntax"])
+def test_what_was_lost_by_compression_stays_lost(stated: bool) -> None:
+    elements = {} if stated else {"LossyImageCompression": None, "LossyImageCompressionRatio": None}
+    results = results_on(read(with_header(PNEUMONIA, **elements)))
+    for kind in (ResultKind.SEGMENTATION, ResultKind.CAPTURE):
+        result = dataset_of(results[kind])
+        assert result.LossyImageCompression == "01"
+        assert ("LossyImageCompressionRatio" in result) == stated
+    dataset = pydicom.dcmread(BytesIO(PNEUMONIA))
+    dataset.decompress()
+    dataset.LossyImageCompression = "00"
+    stream = BytesIO()
+    dataset.save_as(stream)
+    whole = results_on(read(stream.getvalue()))
+    assert dataset_of(whole[ResultKind.SEGMENTATION]).LossyImageCompression == "00"
+    assert "LossyImageCompression" not in dataset_of(whole[ResultKind.CAPTURE])
+
+
+@pytest.mark.parametrize(
+    ("elements", "laterality"),
+    [
+        ({}, None),
+        ({"BodyPartExamined": None}, ""),
+        ({"BodyPartExamined": "HAND"}, ""),
+        ({"BodyPartExamined": "HAND", "Laterality": "L"}, "L"),
+    ],
+    ids=["unpaired", "not-stated", "paired", "paired-and-stated"],
+)
+def test_series_say_which_part_and_side_they_are_of(
+    elements: dict[str, Any], laterality: str | None
+) -> None:
+    capture = dataset_of(results_on(read(with_header(PNEUMONIA, **elements)))[ResultKind.CAPTURE])
+    assert capture.get("Laterality") == laterality
+    part = elements.get("BodyPartExamined", "CHEST")
+    assert capture.get("BodyPartExamined") == part
 
 
 def test_revision_replaces_the_report_before() -> None:
