@@ -149,7 +149,7 @@ def test_models_are_listed_shown_and_verified() -> None:
 def test_show_tells_people_the_use_and_the_figures() -> None:
     run = zhuzhen("models", "show", MODEL)
     assert run.returncode == 0, run.stderr
-    for words in ("Intended use", "CR / DX", "auc", "95 % interval", "233604007"):
+    for words in ("Intended use", "computed radiography (CR)", "auc", "95 % interval", "233604007"):
         assert words in run.stdout
 
 
