@@ -31,7 +31,9 @@ def check_pixels(dataset: Dataset) -> None:
         )
         raise BurnedInTextError(
             f"The pixels may show who the patient is: {why}. Look at the image and give the "
-            "regions to mask, or keep it in the institution."
+            "regions to mask (`masks` of the destination), or keep it in the institution. / "
+            "像素中可能含有患者身份信息：请查看影像并给出需遮盖的区域（目的地的 masks），"
+            "或将其留在本机构。"
         )
 
 

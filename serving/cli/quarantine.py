@@ -81,14 +81,17 @@ def accept(
     if json:
         typer.echo(write_json({"accepted": number, **asdict(accepted)}))
         return
-    typer.echo(f"{number} is accepted; study {accepted.study_uid} is read anew.")
+    typer.echo(
+        f"{number} is accepted; study {accepted.study_uid} is read anew. / "
+        "已采纳，该检查将重新预读。"
+    )
     if accepted.replaced:
         numbers = ", ".join(map(str, accepted.replaced))
-        typer.echo(f"In quarantine instead: {numbers}.")
+        typer.echo(f"In quarantine instead / 已移入隔离区: {numbers}.")
     if accepted.sent_to:
         typer.echo(
-            "Have the results on the study as it was removed, which may be at: "
-            f"{', '.join(accepted.sent_to)}."
+            "Have the results on the study as it was removed, which may be at / "
+            f"原检查的预读结果可能已发送至以下目的地，请在该处删除: {', '.join(accepted.sent_to)}."
         )
 
 

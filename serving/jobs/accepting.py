@@ -88,7 +88,8 @@ def read_candidate(archive: Archive, number: int) -> Candidate:
         header = read_instance_header(opened.data_set, opened.transfer_syntax_uid)
     except InstanceRefusedError as refused:
         raise NotAcceptableError(
-            f"What has the number {number} cannot be accepted: {refused} Then discard this one."
+            f"What has the number {number} cannot be accepted: {refused} Then discard this one. / "
+            f"编号 {number} 无法作为影像读取，不能采纳：请从来源重新发送，然后删除此件。"
         ) from None
     uids = header.sop_class_uid, header.sop_instance_uid
     file = file_meta(*uids, opened.transfer_syntax_uid) + opened.data_set
@@ -160,7 +161,8 @@ def _accept(
     elif whole_study:
         raise NotAcceptableError(
             f"The study of {candidate.number} is not known as another patient's: nothing of it has "
-            "to be set aside. Leave --whole-study out."
+            "to be set aside. Leave --whole-study out. / "
+            f"编号 {candidate.number} 所属检查并未登记为他人的检查，请去掉 --whole-study。"
         )
     known = _known(connection, entry)
     if known is None or known.digest != entry.stored.digest:
@@ -189,7 +191,10 @@ def _other_patient(number: int) -> NotAcceptableError:
         f"The study of {number} is known here as another patient's, by the Patient ID and who gave "
         f"it. If {number} is wrong: correct it where it comes from, send it again, and discard "
         f"{number}. If what is known is wrong: accept {number} with --whole-study, which sets all "
-        "that is known of the study aside, with its pre-reads, and begins it anew."
+        "that is known of the study aside, with its pre-reads, and begins it anew. / "
+        f"按患者编号及其发放机构，编号 {number} 所属检查在此登记为另一患者。如 {number} 有误："
+        f"请在来源处更正后重新发送，并删除 {number}；如已存影像有误："
+        f"请加 --whole-study 采纳 {number}，已存的整个检查及其预读将移入隔离区，检查重新开始。"
     )
 
 
@@ -210,13 +215,16 @@ def _set_aside(connection: Connection, known: Row[Any], header: InstanceHeader, 
     if known.source == RESULTS_SOURCE:
         raise NotAcceptableError(
             "The known instance is a result that this node itself made, and nobody else's can take "
-            "its place. Discard the other one, and have its sender send no results back."
+            "its place. Discard the other one, and have its sender send no results back. / "
+            "已存的是本节点自己生成的结果，不能被替换：请删除此件，并让发送方不要回传结果。"
         )
     if known.study_uid != header.study_uid:
         raise NotAcceptableError(
             "The known instance belongs to another study, by the Study Instance UID. Give the one "
             "in quarantine a SOP Instance UID of its own where it comes from, send it again, and "
-            "discard this one."
+            "discard this one. / "
+            "已存影像按检查 UID 属于另一检查：请在来源处为隔离的影像另给 SOP Instance UID，"
+            "重新发送，并删除此件。"
         )
     number = _quarantine(connection, known, now)
     connection.execute(delete(INSTANCES).where(INSTANCES.c.id == known.id))
