@@ -79,6 +79,13 @@ def read_candidate(archive: Archive, number: int) -> Candidate:
     """
     with archive.engine.connect() as connection:
         row = find_quarantined(connection, number)
+    if row.source == RESULTS_SOURCE:
+        raise NotAcceptableError(
+            f"{number} is a result that this node made of a study that was set aside. Results "
+            "are made anew when a study is read; discard it. / "
+            f"编号 {number} 是本节点对已移入隔离区的检查生成的结果："
+            "检查重新预读时会重新生成，请删除此件。"
+        )
     content = archive.objects.get(row.digest)
     try:
         opened = open_file(content)

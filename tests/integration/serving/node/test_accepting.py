@@ -24,6 +24,7 @@ from serving.archive.tables import INSTANCES, QUARANTINE, SERIES, STUDIES
 from serving.audit.opening import audit_engine
 from serving.audit.queries import Criteria, find_events
 from serving.jobs.accepting import Accepted, NotAcceptableError, accept, read_candidate
+from serving.jobs.planning import RESULTS_SOURCE
 from serving.privacy import blind_index, open_keyring, pseudonym_of
 from tests.instance_samples import encoded, instance
 from tests.integration.serving.node.conftest import RunningNode
@@ -210,6 +211,11 @@ def test_a_study_set_aside_takes_its_pre_reads_with_it(bench: Bench) -> None:
         worker.wake()
         (job,) = bench.settled(1)
     assert found.sent_to == ("pacs",)
+    result = next(
+        line.id for line in list_quarantined(bench.engine) if line.source == RESULTS_SOURCE
+    )
+    with pytest.raises(NotAcceptableError, match="Results are made anew"):
+        read_candidate(bench.archive, result)
     assert (job.version, job.state, bench.current()) == (1, "done", [1])
     reports = [each for each in bench.pacs.received.values() if each.Modality == "SR"]
     assert sorted(each.PatientID for each in reports) == ["P-1", "P-2"]
