@@ -26,6 +26,7 @@ from training.reference_fit import ReferenceConfig
 from training.released_graph import GraphConfig
 from training.sampling import SamplingConfig
 from training.search_space import SearchConfig
+from training.teacher import TeacherConfig
 from training.tile_augmentation import TileAugmentationConfig
 
 if typing.TYPE_CHECKING:
@@ -150,6 +151,7 @@ class TrainConfig:
     evaluation: EvaluationConfig = EvaluationConfig()
     tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
     lungs: LungConfig = later(LungConfig())
+    teacher: TeacherConfig = later(TeacherConfig())
     search: SearchConfig = apart(SearchConfig())
 
     def __post_init__(self) -> None:
@@ -177,6 +179,7 @@ class TrainConfig:
             self.selection,
             self.tile_augmentation,
             self.lungs,
+            self.teacher,
         )
 
 

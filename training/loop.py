@@ -28,6 +28,7 @@ from training.initial import InitialConfig, start_from
 from training.later import later
 from training.lungs import LungConfig
 from training.networks import FIELD_STRIDE_PX, Answering, ImageClassifier, pretrained
+from training.teacher import TeacherConfig
 from training.team import ALONE, Team
 from training.tile_augmentation import TileAugmentation, TileAugmentationConfig
 from training.training_images import Batch, TrainingImages
@@ -112,8 +113,13 @@ class LoopConfig:
     selection: SelectionConfig
     tile_augmentation: TileAugmentationConfig = later(TileAugmentationConfig())
     lungs: LungConfig = later(LungConfig())
+    teacher: TeacherConfig = later(TeacherConfig())
 
     def __post_init__(self) -> None:
+        if self.lungs.field and self.teacher.share:
+            raise DataError(
+                f"teacher.share is {self.teacher.share:g}; expected 0, for lungs.field."
+            )
         if self.lungs.field and self.input_spec.kind == ImageKind.TILE:
             raise DataError("lungs.field is for radiographs; a tile of a slide shows none.")
         if self.selection.keep not in ("best", "last"):
@@ -255,7 +261,8 @@ class MemberTraining:
             inputs: Tensor = Prepare(spec)(pixels)
         else:
             inputs = PrepareAugmented(spec)(augment(level_batch(pixels), positive))
-        return Batch(inputs, smoothed(targets, config))
+        learnt = smoothed(targets, config)
+        return Batch(inputs, images.taught.softened(learnt, chosen) if images.taught else learnt)
 
     def _step(self, batch: Batch) -> float:
         config = self.config.optimisation

@@ -14,6 +14,7 @@ from training.released_graph import ReleasedGraph
 from training.sampling import BalancedSampler
 from training.scenarios import SCENARIOS, apply_scenario
 from training.study_data import StudyData
+from training.teacher import Taught, looked_at, teach
 from training.team import ALONE, Team
 from training.training_images import TrainingImages
 
@@ -30,8 +31,9 @@ def train_members(
     `team`, all need it.
     """
     networks, scores = [], []
+    looks = looked_at(config.teacher, study.pixels, config.input) if config.teacher.share else None
     for member in range(config.members.count):
-        images = _training_images(config, study, study.learnt_by(member))
+        images = _training_images(config, study, study.learnt_by(member), looks)
         judge = EpochJudge(config, study, study.held_from(member))
         training = MemberTraining(config.loop, member, len(study.manifest.labels), team)
         checkpoint = folder / f"member-{member}.pt"
@@ -75,7 +77,10 @@ def _some_of_each(truth: NDArray[np.bool_], images: int) -> NDArray[np.intp]:
 
 
 def _training_images(
-    config: TrainConfig, study: StudyData, chosen: NDArray[np.intp]
+    config: TrainConfig,
+    study: StudyData,
+    chosen: NDArray[np.intp],
+    looks: NDArray[np.float32] | None,
 ) -> TrainingImages:
     targets = study.manifest.targets()
     if study.manifest.exclusive:
@@ -85,7 +90,30 @@ def _training_images(
             config.sampling, study.positive[chosen], study.propensity[chosen]
         )
     return TrainingImages(
-        study.pixels, targets, chosen, sampler, _kept_to_lungs(config, study, chosen)
+        study.pixels,
+        targets,
+        chosen,
+        sampler,
+        _kept_to_lungs(config, study, chosen),
+        _taught(config, study, chosen, looks),
+    )
+
+
+def _taught(
+    config: TrainConfig,
+    study: StudyData,
+    chosen: NDArray[np.intp],
+    looks: NDArray[np.float32] | None,
+) -> Taught | None:
+    if looks is None:
+        return None
+    return teach(
+        config.teacher,
+        looks,
+        study.manifest.targets(),
+        study.manifest.groups(),
+        chosen,
+        exclusive=study.manifest.exclusive,
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from training.lung_batches import LungBatches
 from training.sampling import BalancedSampler
+from training.teacher import Taught
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class TrainingImages:
     """Draws positions within `positions`."""
     kept_to_lungs: LungBatches | None = None
     """Changes the batches of a network that is to look at the lungs alone."""
+    taught: Taught | None = None
+    """Softens the targets."""
 
 
 @dataclass(frozen=True, slots=True)
