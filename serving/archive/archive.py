@@ -208,7 +208,7 @@ class Archive:
         synced = self._durability is Durability.POWER_CUT or not reopens
         arrival = self._arrivals.claim(writer, entry, self._clock(), reopens=reopens, synced=synced)
         try:
-            known = self._arrivals.known(arrival)
+            known = self._arrivals.known(arrival, behind=behind)
             if known.digest is not None and self._has_otherwise(known.digest, entry, data_set):
                 self._arrivals.let_go(arrival)
                 writer.discard()
@@ -217,11 +217,12 @@ class Archive:
             if synced:
                 writer.sync()
             is_new = known.digest is None and not known.is_of_other_patient
-            if is_new and not behind:
-                self._arrivals.index([arrival])
+            refused = self._arrivals.index([arrival]) if is_new and not behind else []
         except BaseException:
             self._arrivals.let_go(arrival)
             raise
+        if refused:
+            raise identified(refused[0], entry.header)
         if is_new:
             if behind:
                 self._arrivals.add(arrival)
@@ -229,9 +230,9 @@ class Archive:
         self._arrivals.end([arrival])
         if known.digest == entry.stored.digest:
             return Receipt(Kept.SAME, entry.header, entry.stored.digest)
-        refused = other_patient() if known.is_of_other_patient else _conflict()
-        self._set_apart(arrival, identified(refused, entry.header))
-        raise refused
+        why = other_patient() if known.is_of_other_patient else _conflict()
+        self._set_apart(arrival, identified(why, entry.header))
+        raise why
 
     def _has_otherwise(self, digest: str, entry: Entry, data_set: bytes | memoryview) -> bool:
         """Whether the known file of `digest` holds the same data set, and differs for all that:
@@ -250,15 +251,16 @@ class Archive:
         coming = [Coming(each.entry, each.at, each.reopens) for each in arrivals]
         return insert_instances(connection, self.keyring, coming, self._places)
 
-    def _set_apart(self, arrival: Arrival, why: Exception | None) -> None:
-        """Note in the quarantine what cannot be in the index: by default, for a conflict.
+    def _set_apart(self, arrival: Arrival, why: Exception | None) -> InstanceRefusedError | None:
+        """Note in the quarantine what cannot be in the index, by default for a conflict, and return
+        what its sender is told.
 
         What this node made of a study that was erased meanwhile is forgotten.
         """
         entry = arrival.entry
         if isinstance(why, StudyGoneError):
             self.objects.delete(entry.stored.digest)
-            return
+            return None
         if why is None:
             why = _conflict()
         elif not isinstance(why, InstanceRefusedError):
@@ -270,6 +272,7 @@ class Archive:
         uid = entry.header.sop_instance_uid
         self._tell_apart(origin, why.refusal.value, entry.header.study)
         self._note(why, entry.stored, entry.transfer_syntax_uid, origin, uid)
+        return why
 
     def quarantine(self, refused: InstanceRefusedError, data: bytes, origin: Origin) -> None:
         """Keep `data`, which is not even a DICOM file, apart from the archive."""

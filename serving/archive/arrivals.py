@@ -10,6 +10,7 @@ nobody else can bring one meanwhile. A name is let go once the instance is in th
 process leaves held when it ends is indexed by the next one that starts or looks.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -23,16 +24,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
+from models.errors import ZhuzhenError
 from serving.archive.acknowledged import Acknowledged
 from serving.archive.entries import (
     Entry,
     find_digest,
     is_of_other_patient,
 )
-from serving.archive.errors import InstanceRefusedError
+from serving.archive.errors import InstanceRefusedError, StudyGoneError
 from serving.archive.file_meta import data_set_offset
 from serving.archive.header import read_instance_header
-from serving.archive.ledger import Ledger, LedgerClosedError
+from serving.archive.ledger import Ledger
 from serving.archive.places import Places
 from serving.faults import place_of
 from serving.objects import ObjectNotFoundError, ObjectStore, ObjectWriter, StoredObject
@@ -46,6 +48,8 @@ _MOST_TOGETHER, _MOST_WAITING = 64, 1024
 _PAUSE_S = 0.005
 _FOREIGN_S = 0.5
 """So long it is waited for the index of another process, which may have ended."""
+_LONGEST_S = 10.0
+"""So long it is waited for a name; then its sender is to send again later."""
 _AGAIN_S = 1.0
 _OF_ONE = (DataError, IntegrityError, ProgrammingError)
 """What a database says of what is written, not of itself."""
@@ -76,8 +80,9 @@ class Known:
 
 Write = Callable[[Connection, Sequence[Arrival]], list[str | None]]
 """Indexes arrivals; returns of each None, or the digest of the instance that has its UID."""
-Fail = Callable[[Arrival, Exception | None], None]
-"""Takes what cannot be in the index: of an error, or of another instance with its UID."""
+Fail = Callable[[Arrival, Exception | None], InstanceRefusedError | None]
+"""Takes what cannot be in the index, of an error or of another instance with its UID; returns what
+its sender is told if it waits for the index."""
 
 
 class Arrivals:
@@ -125,19 +130,23 @@ class Arrivals:
             self.settle()
         arrival = Arrival(self._name(entry), entry, at, reopens, synced)
         writer.annotate(_note(arrival))
-        give_up = time.monotonic() + _FOREIGN_S
+        began = time.monotonic()
         while not writer.hold(arrival.held):
             self.settle()
-            if time.monotonic() > give_up:
+            waited = time.monotonic() - began
+            if waited > _LONGEST_S:
+                raise OSError("another instance with its UID is held, and cannot be indexed")
+            if waited > _FOREIGN_S:
                 self.adopt([arrival.held])
             time.sleep(_PAUSE_S)
         self._ours.add(arrival.held)
         return arrival
 
-    def known(self, arrival: Arrival) -> Known:
+    def known(self, arrival: Arrival, *, behind: bool) -> Known:
         """Return what is known of the UID and of the study.
 
-        What another process acknowledged in the last moments is not; the index finds it.
+        What another process acknowledged in the last moments is not; the index finds it. Of what is
+        indexed `behind`, a study that came here lately is taken to be the same patient's still.
         """
         entry = arrival.entry
         # First these: who is not among them any more is in the index.
@@ -149,9 +158,9 @@ class Arrivals:
             digest = find_digest(connection, entry.institution, uid)
             if digest is not None:
                 return Known(digest, is_of_other_patient=False)
-            # Where one of this patient came lately, to index it tells the rest.
-            known = entry.key in self._places
-            return Known(None, not known and is_of_other_patient(connection, self._keyring, entry))
+            if behind and entry.key in self._places:
+                return Known(None, is_of_other_patient=False)
+            return Known(None, is_of_other_patient(connection, self._keyring, entry))
 
         return self._reader.read(look)
 
@@ -169,34 +178,43 @@ class Arrivals:
             if len(self._waiting) == 1:
                 self._changed.notify()
 
-    def index(self, arrivals: Iterable[Arrival]) -> None:
-        """Index arrivals and let them go.
+    def index(self, arrivals: Iterable[Arrival]) -> list[InstanceRefusedError]:
+        """Index arrivals and let them go; return why some of them are not in the index.
 
         Raises:
             OSError, SQLAlchemyError: that is not possible now; what it concerns is still held.
         """
         waiting = deque(arrivals)
+        refused: list[InstanceRefusedError] = []
         while waiting:
             batch = [waiting.popleft() for _ in range(min(len(waiting), _MOST_TOGETHER))]
             try:
-                self._index(batch)
+                refused += self._index(batch)
             except Exception as error:
                 if _heals(error):
                     raise
                 # One of them cannot be indexed, and must not hold up the others.
                 for arrival in batch:
-                    self._index_alone(arrival)
+                    refused += self._index_alone(arrival)
+        return refused
 
-    def _index(self, batch: list[Arrival]) -> None:
+    def _index(self, batch: list[Arrival]) -> list[InstanceRefusedError]:
         """Index arrivals in one transaction and let them go."""
         known = self._ledger.write(
             lambda connection: self._write(connection, batch),
             synced=any(arrival.synced for arrival in batch),
         )
+        refused = []
         for arrival, digest in zip(batch, known, strict=True):
-            if digest not in (None, arrival.entry.stored.digest):
-                self._fail(arrival, None)
+            stored = arrival.entry.stored.digest
+            if digest not in (None, stored):
+                refused.append(self._fail(arrival, None))
+            elif not self._objects.exists(stored):
+                # The same file was removed from the quarantine before it was in the index.
+                with contextlib.suppress(ObjectNotFoundError):
+                    self._objects.place_held(arrival.held, stored)
         self.end(batch)
+        return [each for each in refused if each is not None]
 
     def end(self, arrivals: Iterable[Arrival]) -> None:
         """Let go what lies in its place, and has an entry of its own or needs none."""
@@ -205,14 +223,15 @@ class Arrivals:
         for arrival in ended:
             self.let_go(arrival)
 
-    def _index_alone(self, arrival: Arrival) -> None:
+    def _index_alone(self, arrival: Arrival) -> list[InstanceRefusedError]:
         try:
-            self._index([arrival])
+            return self._index([arrival])
         except Exception as error:
             if _heals(error):
                 raise
-            self._fail(arrival, error)
+            refused = self._fail(arrival, error)
             self.end([arrival])
+            return [] if refused is None else [refused]
 
     def settle(self) -> None:
         """Index what was added before.
@@ -320,7 +339,9 @@ def _heals(error: Exception) -> bool:
     """Whether an error has nothing to do with what was to be indexed: a disk is full, say."""
     if isinstance(error, SQLAlchemyError):
         return not isinstance(error, _OF_ONE)
-    return isinstance(error, OSError | LedgerClosedError)
+    if isinstance(error, InstanceRefusedError | StudyGoneError):
+        return False
+    return isinstance(error, OSError | MemoryError | ZhuzhenError)
 
 
 def _note(arrival: Arrival) -> bytes:

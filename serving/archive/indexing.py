@@ -156,10 +156,34 @@ def _study(
     connection: Connection, keyring: Keyring, entry: Entry, now: float, *, reopens: bool
 ) -> tuple[int, str]:
     """Return number and patient of the study, made or counted up for what `reopens` it."""
-    attributes = entry.header.study
     if not reopens:
         return _known_study(connection, keyring, entry)
-    values: dict[str, Any] = {
+    values = _values_of(keyring, entry, now)
+    statement = insert_into(connection, STUDIES).values(values)
+    opened = {
+        "state": StudyState.RECEIVING.value,
+        "last_received_at": now,
+        "instances": STUDIES.c.instances + 1,
+        "source": entry.source,
+    }
+    found = statement.on_conflict_do_update(
+        index_elements=["institution", "study_uid"], set_=opened
+    ).returning(STUDIES.c.id, STUDIES.c.patient_index)
+    row = connection.execute(found).one()
+    if differs(keyring, row.patient_index, entry.header):
+        raise other_patient()
+    if not stated_patient(entry.header) or row.patient_index == values["patient_index"]:
+        return int(row.id), str(row.patient_index)
+    # Until now nobody was stated; from now on the study is this patient's.
+    whose = {key: values[key] for key in ("patient_index", "accession_index", "attributes")}
+    connection.execute(STUDIES.update().where(STUDIES.c.id == row.id).values(whose))
+    return int(row.id), str(values["patient_index"])
+
+
+def _values_of(keyring: Keyring, entry: Entry, now: float) -> dict[str, Any]:
+    """Return the row of a study whose first instance is `entry`."""
+    attributes = entry.header.study
+    return {
         "institution": entry.institution,
         "study_uid": entry.header.study_uid,
         "study_date": plain_text(attributes, "00080020", 8),
@@ -179,20 +203,6 @@ def _study(
         "last_received_at": now,
         "instances": 1,
     }
-    statement = insert_into(connection, STUDIES).values(values)
-    opened = {
-        "state": StudyState.RECEIVING.value,
-        "last_received_at": now,
-        "instances": STUDIES.c.instances + 1,
-        "source": entry.source,
-    }
-    found = statement.on_conflict_do_update(
-        index_elements=["institution", "study_uid"], set_=opened
-    ).returning(STUDIES.c.id, STUDIES.c.patient_index)
-    row = connection.execute(found).one()
-    if differs(keyring, row.patient_index, entry.header):
-        raise other_patient()
-    return int(row.id), str(row.patient_index)
 
 
 def _known_study(connection: Connection, keyring: Keyring, entry: Entry) -> tuple[int, str]:

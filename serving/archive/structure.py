@@ -21,6 +21,8 @@ _SHORT_VRS = frozenset(
 )  # fmt: skip
 _NOTHING = (0, 0, b"", 0)
 _DEEPEST = 32
+_LONGEST_WANTED = 64 * 1024
+"""Bytes; no element of the index may be nearly as long (PS3.5 table 6.2-1)."""
 _LAST_TAG = 0xFFFCFFFF
 _ITEM_GROUP = ITEM >> 16
 
@@ -42,7 +44,8 @@ class Walk:
     def values(self, wanted: Container[int]) -> dict[int, bytes]:
         """Walk to the end and return the values of the outermost elements that are `wanted`.
 
-        By tag, encoded as they are; without what has an undefined length.
+        By tag, encoded as they are; without what has an undefined length, or one that no element of
+        the index may have: what waits to be indexed is kept in memory.
 
         Raises:
             BrokenStructureError: the data set is not well formed somewhere.
@@ -67,7 +70,7 @@ class Walk:
             position = start + length
             if position > whole:
                 raise BrokenStructureError("value longer than what is left")
-            if tag in wanted:
+            if tag in wanted and length <= _LONGEST_WANTED:
                 found[tag] = bytes(data[start:position])
         return found
 

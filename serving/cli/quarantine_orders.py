@@ -73,6 +73,9 @@ def discard(number: int) -> None:
         NotPermittedError: the policy does not allow it.
     """
     with _about(number, "node.discard-quarantined") as (guard, _, objects):
+        # Who has acknowledged the same file must have it in the index.
+        with closing(Archive(guard.engine, objects, guard.keyring)) as archive:
+            archive.settle()
         with writing(guard.engine) as connection:
             digest = forget_quarantined(connection, number)
         if digest is not None:

@@ -60,6 +60,13 @@ class ArchivedImages:
         for digest in digests - shared:
             self._objects.delete(digest)
         with writing(self._engine) as connection:
+            # What came meanwhile; from here on an instance finds its study locked, and then gone.
+            connection.execute(
+                select(STUDIES.c.id).where(STUDIES.c.id.in_(studies)).with_for_update()
+            )
+            late = {digest for _, digest in _instances(connection, studies)} - digests
+            for digest in late - _held_by_others(connection, late, studies):
+                self._objects.delete(digest)
             forget_job_items(connection, studies)
             _forget_fetching(connection, person.institution, studies)
             connection.execute(delete(STUDIES).where(STUDIES.c.id.in_(studies)))

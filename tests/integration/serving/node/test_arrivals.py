@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -16,8 +17,10 @@ from serving.archive import Archive, Durability, InstanceRefusedError, Kept, Ori
 from serving.archive.arrivals import Arrival, Arrivals
 from serving.archive.entries import Entry
 from serving.archive.header import read_instance_header
+from serving.archive.indexing import insert_instances
 from serving.archive.ledger import Ledger
 from serving.archive.places import Places
+from serving.archive.quarantined import forget_quarantined
 from serving.archive.tables import INSTANCES, QUARANTINE, STUDIES
 from serving.objects import open_objects
 from serving.privacy import open_keyring
@@ -310,3 +313,88 @@ def test_what_cannot_be_in_the_index_holds_nothing_else_up(engine: Engine, tmp_p
     assert not held(tmp_path)
     arrivals.close()
     ledger.close()
+
+
+def test_who_waits_for_the_index_is_told_that_the_study_is_another_patients_by_now(
+    engine: Engine, tmp_path: Path
+) -> None:
+    first, second = instance(PatientID="P-1"), instance(PatientID="P-1")
+    others = instance(PatientID="P-2")
+    for each in (second, others):
+        each.StudyInstanceUID = first.StudyInstanceUID
+        each.SeriesInstanceUID = first.SeriesInstanceUID
+    with contextlib.closing(open_archive(engine, tmp_path)) as archive:
+        archive.receive(encoded(first), SYNTAX, ORIGIN)
+        with writing(engine) as connection:
+            connection.execute(STUDIES.delete())
+        with contextlib.closing(open_archive(engine, tmp_path)) as another:
+            another.receive(encoded(others), SYNTAX, ORIGIN)
+        with pytest.raises(InstanceRefusedError) as caught:
+            archive.receive(encoded(second), SYNTAX, ORIGIN)
+    assert caught.value.refusal is Refusal.OTHER_PATIENT
+
+
+def test_what_is_acknowledged_outlives_its_like_in_quarantine(
+    engine: Engine, tmp_path: Path
+) -> None:
+    dataset = instance(PatientID="P-1")
+    others = instance(PatientID="P-2", StudyInstanceUID=dataset.StudyInstanceUID)
+    with contextlib.closing(open_archive(engine, tmp_path)) as archive:
+        archive.receive(encoded(others), SYNTAX, ORIGIN)
+        with pytest.raises(InstanceRefusedError):
+            arrive(archive, encoded(dataset))
+        with writing(engine) as connection:
+            connection.execute(STUDIES.delete())
+    with contextlib.closing(open_archive(engine, tmp_path)) as archive:
+        assert arrive(archive, encoded(dataset)) is Kept.NEW
+        with writing(engine) as connection:
+            (number,) = connection.execute(select(QUARANTINE.c.id)).scalars()
+            digest = forget_quarantined(connection, number)
+        assert digest is not None
+        archive.objects.delete(digest)
+        archive.settle()
+        assert archive.open(digest).endswith(encoded(dataset))
+
+
+def test_want_of_memory_is_not_the_instances_fault(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanting = iter([True, True])
+
+    def write(*told: Any) -> list[str | None]:
+        if next(wanting, False):
+            raise MemoryError
+        return insert_instances(*told)
+
+    monkeypatch.setattr("serving.archive.archive.insert_instances", write)
+    with contextlib.closing(open_archive(engine, tmp_path)) as archive:
+        arrive(archive, encoded(instance()))
+        for _ in range(3):
+            with contextlib.suppress(MemoryError):
+                archive.settle()
+    with engine.connect() as connection:
+        assert len(connection.execute(select(INSTANCES.c.id)).all()) == 1
+        assert not connection.execute(select(QUARANTINE.c.id)).all()
+
+
+def test_a_name_that_is_not_let_go_is_not_waited_for_without_end(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.archive.arrivals._LONGEST_S", 0.6)
+    dataset = instance()
+    with contextlib.closing(open_archive(engine, tmp_path)) as archive:
+        monkeypatch.setattr("serving.archive.archive.insert_instances", lambda *told: unwritten())
+        assert arrive(archive, encoded(dataset)) is Kept.NEW
+        (name,) = held(tmp_path)
+        monkeypatch.setattr(Arrivals, "settle", lambda _: None)
+        monkeypatch.setattr(Arrivals, "adopt", lambda *_: 0)
+        with pytest.raises(OSError, match="cannot be indexed"):
+            arrive(archive, encoded(dataset))
+        assert held(tmp_path) == [name]
+        monkeypatch.undo()
+        archive.settle()
+        assert arrive(archive, encoded(dataset)) is Kept.SAME
+
+
+def unwritten() -> list[str | None]:
+    raise OSError("the disk is away")

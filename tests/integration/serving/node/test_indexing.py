@@ -8,13 +8,13 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from sqlalchemy import Engine, select
 
 from serving.archive import InstanceRefusedError, Refusal
-from serving.archive.entries import Entry
+from serving.archive.entries import PATIENT_ID, Entry, text_of, unsealed
 from serving.archive.header import read_instance_header
 from serving.archive.indexing import Coming, insert_instances
 from serving.archive.places import Places
 from serving.archive.tables import INSTANCES, STUDIES
 from serving.objects import StoredObject
-from serving.privacy import Keyring, open_keyring
+from serving.privacy import Keyring, blind_index, open_keyring
 from serving.records import writing
 from tests.instance_samples import encoded, instance
 
@@ -91,3 +91,20 @@ def test_a_place_is_not_trusted_that_is_another_patients_by_now(index: Index) ->
         index.add(second)
     assert caught.value.refusal is Refusal.OTHER_PATIENT
     assert index.counted() == [(first.StudyInstanceUID, 1)]
+
+
+def test_a_study_without_a_patient_becomes_the_first_ones_that_is_stated(index: Index) -> None:
+    nobodys, first, others = slices(3)
+    nobodys.PatientID, first.PatientID, others.PatientID = "", "P-1", "P-2"
+    index.add(nobodys)
+    index.add(first)
+    with pytest.raises(InstanceRefusedError) as caught:
+        index.add(others)
+    assert caught.value.refusal is Refusal.OTHER_PATIENT
+    with index.engine.connect() as connection:
+        (study,) = connection.execute(select(STUDIES)).all()
+    assert study.patient_index == blind_index(index.keyring, "P-1", PATIENT_ID)
+    assert text_of(unsealed(index.keyring, study.attributes, STUDIES), "00100020") == "P-1"
+    nobodys.SOPInstanceUID = generate_uid()
+    assert index.add(nobodys) == [None]
+    assert index.counted() == [(first.StudyInstanceUID, 3)]

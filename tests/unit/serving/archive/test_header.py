@@ -121,3 +121,12 @@ def test_sequences_without_end_are_refused() -> None:
     deep = b"\x08\x00\x18\x22SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 5000
     with pytest.raises(InstanceRefusedError):
         read_instance_header(deep, ExplicitVRLittleEndian)
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_a_value_of_impossible_length_is_not_kept_in_memory() -> None:
+    dataset = instance(StudyDescription="x" * 70_000, StudyID="S-1")
+    syntax = ImplicitVRLittleEndian
+    header = read_instance_header(encoded(dataset, syntax), syntax)
+    assert "00081030" not in header.study
+    assert header.study["00200010"] == {"vr": "SH", "Value": ["S-1"]}
